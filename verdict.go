@@ -1,0 +1,109 @@
+package saaf
+
+import "time"
+
+// VerdictReason is what one check of one number found. It alone decides whether
+// the number counts as checked and as clean, so that the two can never disagree.
+// The zero value is unknown: nothing is clean by default.
+type VerdictReason uint8
+
+// The findings, from registry rules section 3. Their numbers are stored: never
+// reorder them.
+const (
+	RegistryUnavailable VerdictReason = iota // no snapshot, or the source did not answer
+	RegistryStale                            // the snapshot is older than the limit
+	NotRegistered                            // fresh snapshot, no active row, no suppression
+	FullBlock                                // active row, preferences 0 or empty
+	PartialBlock                             // active row with a list of categories
+	Suppressed                               // on an opt-out list
+	HeldAfterBlock                           // was blocked, is no longer, waits for a release
+)
+
+var verdictReasons = [...]string{
+	RegistryUnavailable: "registry_unavailable",
+	RegistryStale:       "registry_stale",
+	NotRegistered:       "not_registered",
+	FullBlock:           "ncpr_full_block",
+	PartialBlock:        "ncpr_partial_block",
+	Suppressed:          "suppressed",
+	HeldAfterBlock:      "held_after_block",
+}
+
+// String is the word of the API, for instance "ncpr_full_block".
+func (r VerdictReason) String() string {
+	if int(r) < len(verdictReasons) {
+		return verdictReasons[r]
+	}
+	return verdictReasons[RegistryUnavailable]
+}
+
+// Checked reports whether a registry answered.
+func (r VerdictReason) Checked() bool {
+	switch r {
+	case NotRegistered, FullBlock, PartialBlock, Suppressed, HeldAfterBlock:
+		return true
+	}
+	return false
+}
+
+// Clean reports whether the number may be dialled as far as this check knows.
+func (r VerdictReason) Clean() bool { return r == NotRegistered }
+
+// Blocked reports whether a rule forbids dialling the number.
+func (r VerdictReason) Blocked() bool {
+	return r == FullBlock || r == PartialBlock || r == Suppressed
+}
+
+// Verdict is the finding about one number, with what it rests on.
+type Verdict struct {
+	Reason    VerdictReason
+	Snapshot  SnapshotRef // which snapshot answered; zero when none did
+	CheckedAt time.Time   // when; zero while no registry has answered
+}
+
+// AsShown is the verdict as a reader sees it: a clean finding is not shown as
+// clean while no fresh registry stands behind it. Findings that block stay.
+// Ageing rewrites nothing in the store.
+func (v Verdict) AsShown(fresh bool) Verdict {
+	if v.Reason.Clean() && !fresh {
+		v.Reason = RegistryStale
+	}
+	return v
+}
+
+// SnapshotRef names a registry snapshot and the date it speaks for.
+type SnapshotRef struct {
+	ID            SnapshotID
+	EffectiveDate Date
+}
+
+// Recheck decides what a new finding does to a lead that has the given status
+// and finding. It returns what to store; a lead for which both come back
+// unchanged is not written.
+//
+//   - Unknown findings change nothing: a registry that cannot answer neither
+//     frees nor blocks anybody.
+//   - Blocked wins at once; while the lead is being dialled only the finding is
+//     kept, and the lead becomes dnd when the attempt ends.
+//   - A lead that was blocked is not freed by a clean finding: it is held until
+//     somebody releases it, because porting drops people from the registry.
+//   - Finished leads are left alone.
+func Recheck(status LeadStatus, had, found VerdictReason) (LeadStatus, VerdictReason) {
+	if status.Finished() || !found.Checked() {
+		return status, had
+	}
+	if found.Blocked() {
+		if status == LeadDialing {
+			return status, found
+		}
+		return LeadDND, found
+	}
+	switch {
+	case status == LeadDND, status == LeadHeld:
+		return LeadHeld, HeldAfterBlock
+	case had.Blocked(), had == HeldAfterBlock:
+		return status, HeldAfterBlock
+	default:
+		return status, NotRegistered
+	}
+}
