@@ -128,4 +128,3 @@ type Lead struct {
 	CreatedAt  time.Time
 	UpdatedAt  time.Time
 }
-

@@ -59,6 +59,7 @@ var reasons = map[Reason]struct{ field, typ, msg string }{
 	ReasonExternalIDType:   {"external_id", "type_error.str", "external_id must be a string or null"},
 	ReasonExternalIDLength: {"external_id", "value_error.any_str.max_length", "ensure this value has at most 200 characters"},
 	ReasonNUL:              {"", "value_error.nul", "name, email and external_id must not hold the character U+0000"},
+	ReasonDuplicate:        {"phone", "value_error.duplicate", "phone is already in the campaign, in this or another spelling; the stored lead is unchanged"},
 }
 
 // Message is the sentence that says what to send instead.

@@ -82,28 +82,27 @@ type SnapshotRef struct {
 // unchanged is not written.
 //
 //   - Unknown findings change nothing: a registry that cannot answer neither
-//     frees nor blocks anybody.
+//     frees nor blocks anybody. So does HeldAfterBlock, which no check finds.
 //   - Blocked wins at once; while the lead is being dialled only the finding is
 //     kept, and the lead becomes dnd when the attempt ends.
 //   - A lead that was blocked is not freed by a clean finding: it is held until
-//     somebody releases it, because porting drops people from the registry.
+//     somebody releases it, because porting drops people from the registry. Here
+//     too a lead that is being dialled keeps its status until the attempt ends.
 //   - Finished leads are left alone.
 func Recheck(status LeadStatus, had, found VerdictReason) (LeadStatus, VerdictReason) {
-	if status.Finished() || !found.Checked() {
+	if status.Finished() || !found.Blocked() && !found.Clean() {
 		return status, had
 	}
-	if found.Blocked() {
-		if status == LeadDialing {
-			return status, found
-		}
-		return LeadDND, found
-	}
+	wasBlocked := status == LeadDND || status == LeadHeld || had.Blocked() || had == HeldAfterBlock
+	becomes := status
 	switch {
-	case status == LeadDND, status == LeadHeld:
-		return LeadHeld, HeldAfterBlock
-	case had.Blocked(), had == HeldAfterBlock:
-		return status, HeldAfterBlock
-	default:
-		return status, NotRegistered
+	case found.Blocked():
+		becomes = LeadDND
+	case wasBlocked:
+		becomes, found = LeadHeld, HeldAfterBlock
 	}
+	if status == LeadDialing {
+		becomes = LeadDialing
+	}
+	return becomes, found
 }

@@ -1,0 +1,120 @@
+package api
+
+import (
+	"log/slog"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"saaf"
+	"saaf/auth"
+	"saaf/intake"
+	"saaf/scrub"
+	"saaf/store"
+	"saaf/web"
+)
+
+// Config is what the API needs. Everything but the limits is required.
+type Config struct {
+	Store  *store.Store
+	Auth   *auth.Service
+	Intake *intake.Service
+	Scrub  *scrub.Service
+	Log    *slog.Logger
+
+	// Ready returns why the process should get no requests, nil when it should.
+	Ready func() error
+
+	MaxBody     int64 // bytes of one body, default 16 MiB
+	MaxInFlight int64 // bytes of all bodies in flight, default 256 MiB
+}
+
+// API serves the routes.
+type API struct {
+	store   *store.Store
+	auth    *auth.Service
+	limiter auth.Limiter
+	intake  *intake.Service
+	scrub   *scrub.Service
+	ready   func() error
+	web     web.Adapter
+	bodies  web.Bodies
+}
+
+// New returns an API.
+func New(c Config) *API {
+	if c.MaxBody <= 0 {
+		c.MaxBody = web.DefaultMaxBody
+	}
+	if c.MaxInFlight <= 0 {
+		c.MaxInFlight = web.DefaultMaxInFlight
+	}
+	return &API{
+		store: c.Store, auth: c.Auth, intake: c.Intake, scrub: c.Scrub, ready: c.Ready,
+		web:    web.Adapter{Log: c.Log.With("component", "api")},
+		bodies: web.Bodies{Max: c.MaxBody, MaxInFlight: c.MaxInFlight},
+	}
+}
+
+// call is one authenticated request.
+type call struct {
+	w        http.ResponseWriter
+	r        *http.Request
+	key      *saaf.Key
+	campaign saaf.Campaign // set where the path names one
+}
+
+// serve checks, in the order of the contract: key, rate, scope, campaign. The
+// body and the state are the handler's.
+func (a *API) serve(rt route) web.Handler {
+	namesCampaign := strings.Contains(rt.path, "{campaign_id}")
+	return func(w http.ResponseWriter, r *http.Request) error {
+		ev := web.EventOf(r.Context())
+		ev.Route = base + rt.path
+		key, err := a.auth.Authenticate(r.Context(), r.Header.Get("Authorization"))
+		if err != nil {
+			return err
+		}
+		ev.Tenant, ev.Key = key.TenantID.String(), key.ID.String()
+		remaining, err := a.limiter.Take(key, time.Now())
+		// Not through Set, which would spell them X-Ratelimit-...
+		w.Header()["X-RateLimit-Limit"] = []string{strconv.Itoa(key.RateLimit)}
+		w.Header()["X-RateLimit-Remaining"] = []string{strconv.Itoa(remaining)}
+		if err != nil {
+			return err
+		}
+		if err := auth.Require(key, rt.scope); err != nil {
+			return err
+		}
+		c := &call{w: w, r: r, key: key}
+		if namesCampaign {
+			id, ok := saaf.ParseID[saaf.CampaignID](r.PathValue("campaign_id"))
+			if !ok {
+				return saaf.ErrCampaignNotFound
+			}
+			if c.campaign, err = a.store.Campaign(r.Context(), key.TenantID, key.Environment, id); err != nil {
+				return err
+			}
+		}
+		return rt.handle(a, c)
+	}
+}
+
+// body reads the body of the call as one JSON object. Call release when nothing
+// of it is used any more.
+func (a *API) body(c *call) (body web.Value, release func(), err error) {
+	raw, release, err := a.bodies.Read(c.r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if body, err = web.Parse(raw); err == nil && body.Kind() != web.Object {
+		err = &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: []saaf.FieldError{
+			{Loc: []string{"body"}, Msg: "the body must be a JSON object", Type: "type_error.dict"}}}
+	}
+	if err != nil {
+		release()
+		return nil, nil, err
+	}
+	return body, release, nil
+}

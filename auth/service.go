@@ -1,0 +1,109 @@
+package auth
+
+import (
+	"context"
+	"strings"
+	"sync"
+
+	"saaf"
+	"saaf/store"
+)
+
+// maxCached is how many keys are kept in memory; the cache starts anew when it
+// is full.
+const maxCached = 100_000
+
+// Service checks keys. It is safe for concurrent use.
+type Service struct {
+	store *store.Store
+
+	mu         sync.RWMutex
+	cache      map[store.KeyHash]*saaf.Key // guarded by mu; keys that work
+	generation uint64                      // guarded by mu; grows with Forget
+}
+
+// NewService returns a Service over the keys of st.
+func NewService(st *store.Store) *Service {
+	return &Service{store: st, cache: make(map[store.KeyHash]*saaf.Key)}
+}
+
+// The texts of the contract for callers that are not let in.
+var (
+	errNoKey      = &saaf.Error{Code: saaf.Unauthenticated, Word: "unauthenticated", Message: "Missing API key"}
+	errKeyFormat  = &saaf.Error{Code: saaf.Unauthenticated, Word: "unauthenticated", Message: "API key must start with yt_live_ or yt_test_"}
+	errUnknownKey = &saaf.Error{Code: saaf.Unauthenticated, Word: "unauthenticated", Message: "Invalid API key"}
+)
+
+// Authenticate finds the key of an Authorization header. A key that is not in
+// memory is looked up in the store before it is refused, so that a new key works
+// the moment it is printed. The key is shared: do not change it.
+func (s *Service) Authenticate(ctx context.Context, authorization string) (*saaf.Key, error) {
+	if strings.TrimSpace(authorization) == "" {
+		return nil, errNoKey
+	}
+	scheme, secret, _ := strings.Cut(strings.TrimSpace(authorization), " ")
+	secret = strings.TrimSpace(secret)
+	switch {
+	case !strings.EqualFold(scheme, "Bearer"):
+		return nil, errKeyFormat
+	case secret == "":
+		return nil, errNoKey
+	case !hasKeyPrefix(secret):
+		return nil, errKeyFormat
+	}
+	h := hash(secret)
+	s.mu.RLock()
+	key, generation := s.cache[h], s.generation
+	s.mu.RUnlock()
+	if key != nil {
+		return key, nil
+	}
+	found, ok, err := s.store.KeyByHash(ctx, h)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || !found.RevokedAt.IsZero() {
+		return nil, errUnknownKey
+	}
+	s.remember(h, &found, generation)
+	return &found, nil
+}
+
+// remember keeps a key, unless Forget was called since it was read: it may have
+// been revoked in between.
+func (s *Service) remember(h store.KeyHash, key *saaf.Key, generation uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if generation != s.generation {
+		return
+	}
+	if len(s.cache) >= maxCached {
+		clear(s.cache)
+	}
+	s.cache[h] = key
+}
+
+// Forget drops what is in memory, because keys have changed in the store.
+func (s *Service) Forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.generation++
+	clear(s.cache)
+}
+
+// Require is Forbidden when the key lacks the scope.
+func Require(key *saaf.Key, scope saaf.Scope) error {
+	if key.Allows(scope) {
+		return nil
+	}
+	return &saaf.Error{Code: saaf.Forbidden, Word: "scope_required", Message: "Scope '" + string(scope) + "' required"}
+}
+
+// RequireOperator is Forbidden for a key that may not touch the deployment.
+func RequireOperator(key *saaf.Key) error {
+	if key.Operator {
+		return nil
+	}
+	return &saaf.Error{Code: saaf.Forbidden, Word: "operator_only",
+		Message: "This route is for operator keys; make one with saaf key create --operator"}
+}

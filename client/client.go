@@ -1,0 +1,247 @@
+package client
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Client calls one server with one key. It is safe for concurrent use.
+type Client struct {
+	base string
+	key  string
+	http *http.Client
+}
+
+// New returns a client for the server at base, for instance
+// "http://127.0.0.1:8080", with an API key.
+func New(base, key string) *Client {
+	return &Client{base: strings.TrimRight(base, "/"), key: key, http: &http.Client{Timeout: 60 * time.Second}}
+}
+
+// Error is an answer that is not a success.
+type Error struct {
+	Status    int    // HTTP status
+	Code      string // the stable word, for instance "duplicate"
+	Detail    string // what is wrong, in words
+	LeadID    string // of the lead that is there already, for "duplicate"
+	RequestID string
+	Fields    []FieldError // what is wrong with the request, for status 422
+}
+
+// FieldError names one wrong member or parameter of a request.
+type FieldError struct {
+	Loc  []string `json:"loc"`
+	Msg  string   `json:"msg"`
+	Type string   `json:"type"`
+}
+
+// Error is the detail with what is needed to ask the operator.
+func (e *Error) Error() string {
+	return fmt.Sprintf("%s (status %d, code %s, request %s)", e.Detail, e.Status, e.Code, e.RequestID)
+}
+
+// NewLead is a lead to push. Only Phone is required.
+type NewLead struct {
+	Phone      string          `json:"phone"`
+	Name       string          `json:"name,omitempty"`
+	Email      string          `json:"email,omitempty"`
+	ExternalID string          `json:"external_id,omitempty"`
+	Metadata   json.RawMessage `json:"metadata,omitempty"` // one JSON object
+}
+
+// Lead is a lead as it is stored.
+type Lead struct {
+	ID           string          `json:"id"`
+	CampaignID   string          `json:"campaign_id"`
+	Phone        string          `json:"phone"` // 10 digits
+	Name         *string         `json:"name"`
+	Email        *string         `json:"email"`
+	Metadata     json.RawMessage `json:"metadata"`
+	ExternalID   *string         `json:"external_id"`
+	Status       string          `json:"status"`
+	Attempts     int             `json:"attempts"`
+	DNDChecked   bool            `json:"dnd_checked"`
+	DNDClean     bool            `json:"dnd_clean"`
+	DNDReason    string          `json:"dnd_reason"`
+	DNDCheckedAt *time.Time      `json:"dnd_checked_at"`
+	DNDRegistry  *Registry       `json:"dnd_registry"`
+	CreatedAt    time.Time       `json:"created_at"`
+	UpdatedAt    time.Time       `json:"updated_at"`
+	Warnings     []string        `json:"warnings"`
+}
+
+// Registry names the snapshot that answered for a lead.
+type Registry struct {
+	ID            string `json:"id"`
+	EffectiveDate string `json:"effective_date"`
+}
+
+// BulkResult is the answer of a bulk push.
+type BulkResult struct {
+	Total      int       `json:"total"`
+	Valid      int       `json:"valid"`
+	Invalid    int       `json:"invalid"`
+	Duplicates int       `json:"duplicates"`
+	Results    []BulkRow `json:"results"` // in the order of the request
+	Warnings   []string  `json:"warnings"`
+}
+
+// BulkRow is what became of one lead of a bulk push.
+type BulkRow struct {
+	Phone  string  `json:"phone"` // as it was sent
+	Status string  `json:"status"`
+	ID     *string `json:"id"`
+	Reason string  `json:"reason"`
+	LeadID string  `json:"lead_id"`
+	DND    bool    `json:"dnd"`
+}
+
+// NewCampaign is a campaign to create. Name and DialMode are required.
+type NewCampaign struct {
+	Name     string `json:"name"`
+	DialMode string `json:"dial_mode"` // preview, progressive or predictive
+}
+
+// Campaign is a campaign as it is stored.
+type Campaign struct {
+	ID          string         `json:"id"`
+	Name        string         `json:"name"`
+	DialMode    string         `json:"dial_mode"`
+	Status      string         `json:"status"`
+	Environment string         `json:"environment"`
+	LeadCounts  map[string]int `json:"lead_counts"`
+	CreatedAt   time.Time      `json:"created_at"`
+	UpdatedAt   time.Time      `json:"updated_at"`
+}
+
+// Page is one page of a list; Next is empty on the last one.
+type Page[T any] struct {
+	Items []T    `json:"items"`
+	Next  string `json:"next"`
+}
+
+// PushLead pushes one lead.
+func (c *Client) PushLead(ctx context.Context, campaign string, lead NewLead) (Lead, error) {
+	var out Lead
+	return out, c.Do(ctx, "POST", "/campaigns/"+url.PathEscape(campaign)+"/leads", lead, &out)
+}
+
+// PushLeads pushes up to 500 leads in one transaction.
+func (c *Client) PushLeads(ctx context.Context, campaign string, leads []NewLead) (BulkResult, error) {
+	var out BulkResult
+	return out, c.Do(ctx, "POST", "/campaigns/"+url.PathEscape(campaign)+"/leads:bulk", map[string]any{"leads": leads}, &out)
+}
+
+// Lead reads one lead.
+func (c *Client) Lead(ctx context.Context, campaign, lead string) (Lead, error) {
+	var out Lead
+	return out, c.Do(ctx, "GET", "/campaigns/"+url.PathEscape(campaign)+"/leads/"+url.PathEscape(lead), nil, &out)
+}
+
+// Leads reads one page of the leads of a campaign, newest first. Filters are
+// those of the API, cursor is Next of the page before or empty.
+func (c *Client) Leads(ctx context.Context, campaign string, filter url.Values, cursor string) (Page[Lead], error) {
+	var out Page[Lead]
+	return out, c.Do(ctx, "GET", "/campaigns/"+url.PathEscape(campaign)+"/leads"+queryString(filter, cursor), nil, &out)
+}
+
+// CreateCampaign creates a draft.
+func (c *Client) CreateCampaign(ctx context.Context, in NewCampaign) (Campaign, error) {
+	var out Campaign
+	return out, c.Do(ctx, "POST", "/campaigns", in, &out)
+}
+
+// Campaigns reads one page of campaigns, newest first.
+func (c *Client) Campaigns(ctx context.Context, cursor string) (Page[Campaign], error) {
+	var out Page[Campaign]
+	return out, c.Do(ctx, "GET", "/campaigns"+queryString(url.Values{"limit": {"200"}}, cursor), nil, &out)
+}
+
+func queryString(filter url.Values, cursor string) string {
+	q := url.Values{}
+	for k, v := range filter {
+		q[k] = v
+	}
+	if cursor != "" {
+		q.Set("cursor", cursor)
+	}
+	if len(q) == 0 {
+		return ""
+	}
+	return "?" + q.Encode()
+}
+
+// Do sends one request to a path below /api/v1 and decodes the answer into out.
+// A nil in sends no body, a nil out ignores the answer.
+func (c *Client) Do(ctx context.Context, method, path string, in, out any) error {
+	var body io.Reader
+	if in != nil {
+		var buf bytes.Buffer
+		enc := json.NewEncoder(&buf)
+		enc.SetEscapeHTML(false) // metadata goes out as it was given
+		if err := enc.Encode(in); err != nil {
+			return fmt.Errorf("encode request: %w", err)
+		}
+		body = &buf
+	}
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", "Bearer "+c.key)
+	if in != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	if err != nil {
+		return fmt.Errorf("read answer of %s %s: %w", method, path, err)
+	}
+	if resp.StatusCode < 200 || resp.StatusCode > 299 {
+		return readError(resp, answer)
+	}
+	if out == nil || len(answer) == 0 {
+		return nil
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		return fmt.Errorf("decode answer of %s %s: %w", method, path, err)
+	}
+	return nil
+}
+
+// readError turns an answer into an *Error, also one that saaf did not write.
+func readError(resp *http.Response, answer []byte) error {
+	var body struct {
+		Detail    json.RawMessage `json:"detail"`
+		Code      string          `json:"code"`
+		LeadID    string          `json:"lead_id"`
+		RequestID string          `json:"request_id"`
+	}
+	e := &Error{Status: resp.StatusCode, Detail: http.StatusText(resp.StatusCode)}
+	if json.Unmarshal(answer, &body) != nil {
+		return e
+	}
+	e.Code, e.LeadID, e.RequestID = body.Code, body.LeadID, body.RequestID
+	var sentence string
+	if json.Unmarshal(body.Detail, &sentence) == nil {
+		e.Detail = sentence
+	} else if json.Unmarshal(body.Detail, &e.Fields) == nil && len(e.Fields) > 0 {
+		parts := make([]string, len(e.Fields))
+		for i, f := range e.Fields {
+			parts[i] = strings.TrimPrefix(strings.Join(f.Loc, "."), "body.") + ": " + f.Msg
+		}
+		e.Detail = strings.Join(parts, "; ")
+	}
+	return e
+}

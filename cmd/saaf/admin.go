@@ -1,0 +1,101 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/user"
+	"strings"
+	"time"
+
+	"saaf"
+	"saaf/store"
+)
+
+// withStore runs fn with the store of the data directory, its writer running.
+// It works beside a server that uses the same directory.
+func (d dataFlags) withStore(ctx context.Context, mustExist bool, fn func(context.Context, *store.Store) error) (err error) {
+	st, err := store.Open(ctx, store.Config{
+		Dir:       d.DataDir,
+		MustExist: mustExist,
+		// Any node but the server's: two commands in the same millisecond must
+		// not make the same id.
+		Node:    1 + rand.IntN(saaf.MaxNode),
+		Readers: 2,
+	})
+	if errors.Is(err, store.ErrNoStore) {
+		return fmt.Errorf("there is no saaf store in %s: run saaf serve first, or pass --data-dir", d.DataDir)
+	}
+	if err != nil {
+		return err
+	}
+	writerCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
+	writer := make(chan error, 1)
+	go func() { writer <- st.Run(writerCtx) }()
+	err = fn(ctx, st)
+	stop()
+	return errors.Join(err, <-writer, st.Close())
+}
+
+// How long a command waits for servers to take a change, and how often it looks.
+const (
+	awaitKeys     = 5 * time.Second
+	awaitRegistry = 120 * time.Second
+	awaitEvery    = 25 * time.Millisecond
+)
+
+// awaitServers returns when every server that runs on the data directory has
+// taken the version and, unless it is 0, answers from the snapshot. The change
+// itself is stored in any case.
+func (d dataFlags) awaitServers(ctx context.Context, st *store.Store, version int64, snapshot saaf.SnapshotID, limit time.Duration) error {
+	deadline := time.Now().Add(limit)
+	tick := time.NewTicker(awaitEvery)
+	defer tick.Stop()
+	for {
+		running, err := store.Serving(d.DataDir)
+		if err != nil || !running {
+			return err
+		}
+		servers, err := st.Servers(ctx)
+		if err != nil {
+			return err
+		}
+		behind := len(servers) == 0
+		who := "the server that is starting"
+		for _, sv := range servers {
+			name := fmt.Sprintf("server %s (pid %d on %s, %s)", sv.ID, sv.PID, sv.Host, sv.Address)
+			if sv.Version >= version && snapshot != 0 && sv.Problem != "" {
+				return fmt.Errorf("the change is stored, but %s does not answer from it: %s", name, sv.Problem)
+			}
+			if sv.Version < version || snapshot != 0 && sv.Snapshot != snapshot {
+				behind, who = true, name
+			}
+		}
+		if !behind {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the change is stored, but %s has not taken it within %s: check that it is alive, or restart it", who, limit)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// actor names who runs a command, for the record.
+func actor() string {
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unknown"
+	}
+	return "cli:" + strings.ReplaceAll(name, " ", "_") + "@" + host
+}

@@ -1,0 +1,97 @@
+// Command saaf takes leads for outbound campaigns, checks every number against
+// the do-not-call registry the moment it arrives, and keeps the verdicts true.
+//
+// This package is the composition root: it reads flags and the environment,
+// builds the services and wires them. One file per command.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+	"golang.org/x/term"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, os.Args[1:], &console{out: os.Stdout, err: os.Stderr, terminal: term.IsTerminal(int(os.Stderr.Fd()))})
+	stop()
+	os.Exit(code)
+}
+
+// Exit codes.
+const (
+	exitOK     = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// console is where a command speaks: results to out, everything else to err.
+type console struct {
+	out, err io.Writer
+	terminal bool // err is a terminal: progress may be drawn
+	json     bool // out takes one JSON value and nothing else
+}
+
+// usageError is a wrong use of the command line that parsing cannot see.
+type usageError struct{ msg string }
+
+func (e *usageError) Error() string { return e.msg }
+
+// run is the whole program but for the process around it.
+func run(ctx context.Context, args []string, con *console) (code int) {
+	var c cli
+	parser, err := kong.New(&c,
+		kong.Name("saaf"),
+		kong.Description(description),
+		kong.Writers(con.out, con.err),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
+		kong.Vars{"today": today()},
+		kong.Exit(func(code int) { panic(helpShown(code)) }),
+	)
+	if err != nil {
+		panic(err) // the grammar itself is wrong
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			shown, ok := p.(helpShown)
+			if !ok {
+				panic(p)
+			}
+			code = int(shown)
+		}
+	}()
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
+	kctx, err := parser.Parse(args)
+	if err != nil {
+		fmt.Fprintf(con.err, "saaf: %v (see saaf --help)\n", err)
+		return exitUsage
+	}
+	con.json = c.JSON
+	kctx.BindTo(ctx, (*context.Context)(nil))
+	err = kctx.Run(con)
+	var usage *usageError
+	switch {
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		fmt.Fprintf(con.err, "saaf: %v (see saaf --help)\n", err)
+		return exitUsage
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		fmt.Fprintln(con.err, "saaf: interrupted")
+		return exitFailed
+	}
+	fmt.Fprintf(con.err, "saaf: %v\n", err)
+	return exitFailed
+}
+
+// helpShown ends a run whose help was asked for, in place of os.Exit.
+type helpShown int

@@ -1,0 +1,138 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"saaf"
+	"saaf/auth"
+	"saaf/scrub"
+	"saaf/store"
+)
+
+type serveCmd struct {
+	dataFlags
+	Listen          string        `default:"127.0.0.1:8080" env:"SAAF_LISTEN" placeholder:"ADDRESS" help:"Address to listen on (${default})."`
+	AllowFixedLines bool          `env:"SAAF_ALLOW_FIXED_LINES" help:"Also accept fixed lines that start with 1 to 5 (Delhi 011, Mumbai 022, ...)."`
+	RegistryMaxAge  time.Duration `default:"168h" env:"SAAF_REGISTRY_MAX_AGE" placeholder:"DURATION" help:"Age from which the registry no longer answers; at most 168h, 7 days (${default})."`
+	MaxBody         int64         `default:"16777216" env:"SAAF_MAX_BODY" placeholder:"BYTES" help:"Largest request body (${default})."`
+	LogFormat       string        `default:"text" enum:"text,json" env:"SAAF_LOG_FORMAT" help:"Log as text or json, on standard error (${default})."`
+	LogLevel        string        `default:"info" enum:"debug,info,warn,error" env:"SAAF_LOG_LEVEL" help:"debug, info, warn or error (${default})."`
+}
+
+func (c *serveCmd) Run(ctx context.Context, con *console) error {
+	if err := knownSettings(os.Environ()); err != nil {
+		return err
+	}
+	log, err := newLogger(con.err, c.LogFormat, c.LogLevel)
+	if err != nil {
+		return err
+	}
+	srv, err := startServer(ctx, serverConfig{
+		DataDir: c.DataDir, Listen: c.Listen, Log: log, MaxBody: c.MaxBody,
+		Policy:         saaf.PhonePolicy{FixedLines: c.AllowFixedLines},
+		RegistryMaxAge: c.RegistryMaxAge,
+	})
+	if err != nil {
+		return err
+	}
+	err = greet(ctx, con, srv)
+	if err != nil {
+		srv.stop()
+	}
+	return errors.Join(err, srv.wait())
+}
+
+// knownSettings refuses environment variables that look like settings and are
+// none: somebody who believes to have switched something on or off must be told,
+// above all where they tried to switch the check off.
+func knownSettings(environ []string) error {
+	known := map[string]bool{"SAAF_URL": true, "SAAF_KEY": true, "SAAF_KEY_FILE": true}
+	for _, name := range settingNames {
+		known[name] = true
+	}
+	for _, kv := range environ {
+		name, _, _ := strings.Cut(kv, "=")
+		if !strings.HasPrefix(name, "SAAF_") || known[name] {
+			continue
+		}
+		// Kubernetes sets these for a service that is called saaf.
+		if strings.HasPrefix(name, "SAAF_SERVICE_") || strings.HasPrefix(name, "SAAF_PORT") {
+			continue
+		}
+		return &usageError{fmt.Sprintf("the environment variable %s is not a setting of saaf: unset it. The registry check has no switch", name)}
+	}
+	return nil
+}
+
+// settingNames are the environment variables of serve; a test compares them with
+// its flags.
+var settingNames = []string{"SAAF_DATA_DIR", "SAAF_LISTEN", "SAAF_ALLOW_FIXED_LINES", "SAAF_REGISTRY_MAX_AGE",
+	"SAAF_MAX_BODY", "SAAF_LOG_FORMAT", "SAAF_LOG_LEVEL"}
+
+func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return nil, err
+	}
+	opts := &slog.HandlerOptions{Level: l}
+	if format == "json" {
+		return slog.New(slog.NewJSONHandler(w, opts)), nil
+	}
+	return slog.New(slog.NewTextHandler(w, opts)), nil
+}
+
+// greeting is what serve prints when it is up.
+type greeting struct {
+	URL      string        `json:"url"`
+	TenantID saaf.TenantID `json:"tenant_id,omitzero"` // set on the first start
+	LiveKey  string        `json:"live_key,omitempty"` // set on the first start
+	TestKey  string        `json:"test_key,omitempty"` // set on the first start
+}
+
+// greet makes the first tenant and its keys on an empty store, and says where
+// the server is.
+func greet(ctx context.Context, con *console, srv *server) error {
+	g := greeting{URL: srv.url()}
+	made, tenant, secrets, err := firstStart(ctx, srv.store)
+	if err != nil {
+		return err
+	}
+	if made {
+		g.TenantID, g.LiveKey, g.TestKey = tenant.ID, string(secrets[0]), string(secrets[1])
+	}
+	return con.result(g, func(w io.Writer) {
+		if made {
+			fmt.Fprintf(w, "First start: made the tenant %q (%s) and two keys. They are shown this once:\n\n", tenant.Name, tenant.ID)
+			fmt.Fprintf(w, "  live key  %s\n  test key  %s\n\n", g.LiveKey, g.TestKey)
+		}
+		fmt.Fprintf(w, "saaf is listening on %s\n", g.URL)
+		for _, warning := range srv.scrub.Status(time.Now()).Warnings {
+			fmt.Fprintf(w, "Note: %s\n", warning)
+		}
+	})
+}
+
+// firstStart makes the tenant "default" with a live and a test key, if the store
+// has no tenant.
+func firstStart(ctx context.Context, st *store.Store) (made bool, tenant saaf.Tenant, secrets []saaf.Secret, err error) {
+	var keys []store.NewKey
+	for _, env := range []saaf.Environment{saaf.Live, saaf.Test} {
+		key, secret, err := auth.NewKey(auth.KeySpec{Environment: env, Label: "first start"})
+		if err != nil {
+			return false, tenant, nil, err
+		}
+		keys, secrets = append(keys, key), append(secrets, secret)
+	}
+	made, tenant, _, err = st.FirstStart(ctx, keys)
+	return made, tenant, secrets, err
+}
+
+// registryDir is where the snapshots of the data directory live.
+func (d dataFlags) registryDir() string { return scrub.RegistryDir(d.DataDir) }

@@ -1,0 +1,73 @@
+package dnd
+
+import "saaf"
+
+// Limits of the refusals, in thousandths.
+const (
+	malformedLimit = 1  // of the rows
+	shrinkLimit    = 50 // of the numbers of the last full set
+	removeLimit    = 10 // of the active numbers
+)
+
+// checkDates checks what needs no file.
+func (j *job) checkDates() {
+	today := saaf.DateOf(j.now)
+	age := j.now.Sub(j.EffectiveDate.Start())
+	if j.EffectiveDate > today {
+		j.report.refuse(RuleFutureDate, "the effective date %v is after today, %v in India", j.EffectiveDate, today)
+	} else if age >= MaxAge {
+		j.report.warn("the effective date %v is %d days ago: while this snapshot is active the registry is stale and answers unknown for every number",
+			j.EffectiveDate, age/day)
+	}
+	if j.Mode == saaf.Delta && j.Base == nil {
+		j.report.refuse(RuleNoBase, "there is no active snapshot that the delta could be applied to: import a full set first")
+	}
+}
+
+// checkOrder checks the date against that of the active snapshot.
+func (j *job) checkOrder() {
+	switch {
+	case j.EffectiveDate >= j.BaseDate:
+	case j.Mode == saaf.Delta:
+		j.report.refuse(RuleOlder, "the delta is dated %v and the active snapshot is newer, %v", j.EffectiveDate, j.BaseDate)
+	default:
+		j.report.warn("the full set is dated %v and replaces a newer one, dated %v", j.EffectiveDate, j.BaseDate)
+	}
+}
+
+// check judges what was read.
+func (j *job) check(o *outline) {
+	r, rows := j.report, j.report.Total
+	r.Numbers = o.numbers()
+	if o.sets.full {
+		r.refuse(RuleCategorySets, "the numbers have more than %s different lists of categories", grouped(maxSets))
+	}
+	if over(rows.Malformed, rows.Rows, malformedLimit) {
+		r.refuse(RuleMalformed, "%s of %s rows have no number that can be read (%s, the limit is 0.1 %%)",
+			grouped(rows.Malformed), grouped(rows.Rows), percent(rows.Malformed, rows.Rows))
+	}
+	if j.Mode == saaf.FullSet {
+		if lost := j.LastFullActive - r.Numbers; over(lost, j.LastFullActive, shrinkLimit) {
+			r.refuse(RuleShrunk, "the full set has %s active numbers where the last one had %s (%s fewer, the limit is 5 %%)",
+				grouped(r.Numbers), grouped(j.LastFullActive), percent(lost, j.LastFullActive))
+		}
+	} else if before := j.Base.info.Numbers; over(r.Changes.Removed, before, removeLimit) {
+		r.refuse(RuleRemoves, "the delta would clear %s of %s active numbers (%s, the limit is 1 %%)",
+			grouped(r.Changes.Removed), grouped(before), percent(r.Changes.Removed, before))
+	}
+	j.warnOfRows()
+}
+
+// warnOfRows tells what was read in the sense of blocking.
+func (j *job) warnOfRows() {
+	rows := j.report.Total
+	if n := rows.UnknownOpstype; n > 0 {
+		j.report.warn("%s rows have an opstype other than A and D and count as A", grouped(n))
+	}
+	if n := rows.UnreadablePreferences; n > 0 {
+		j.report.warn("%s rows have preferences that cannot be read and block fully", grouped(n))
+	}
+	if n := j.report.Conflicts; n > 0 {
+		j.report.warn("%s numbers have both A and D rows and stay active", grouped(n))
+	}
+}

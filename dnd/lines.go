@@ -1,0 +1,70 @@
+package dnd
+
+import (
+	"bytes"
+	"errors"
+	"io"
+)
+
+const (
+	chunkSize = 1 << 20
+	maxLine   = 4096 // bytes of a line without its end; a longer one is malformed
+)
+
+// lineReader cuts a stream into chunks of whole lines. A chunk can be parsed
+// without the ones around it.
+type lineReader struct {
+	r    io.Reader
+	buf  []byte
+	rest []byte // the unfinished line at the end of the last chunk, a part of buf
+	skip bool   // that line is too long: what follows of it is dropped
+	err  error  // why r ended
+}
+
+func newLineReader(r io.Reader) *lineReader {
+	return &lineReader{r: r, buf: make([]byte, chunkSize)}
+}
+
+// next returns the next chunk, which holds until the call after. With the last
+// one comes why the stream ended: io.EOF, or what broke it. The last line needs
+// no line end when the stream is whole; when it broke, an unfinished line is
+// dropped, because half a row can be a wrong row. Of a line over [maxLine] only
+// so much arrives as shows that it is too long.
+func (l *lineReader) next() (chunk []byte, err error) {
+	have := copy(l.buf, l.rest)
+	l.rest = nil
+	for l.err == nil {
+		var n int
+		n, l.err = l.r.Read(l.buf[have:])
+		have += l.drop(l.buf[have : have+n])
+		end := bytes.LastIndexByte(l.buf[:have], '\n') + 1
+		switch {
+		case have < len(l.buf) && l.err == nil:
+			continue // fill the chunk
+		case end > 0 && l.err == nil:
+			l.rest = l.buf[end:have]
+			return l.buf[:end], nil
+		case l.err == nil: // one line fills the whole chunk
+			have, l.skip = maxLine+1, true
+		case errors.Is(l.err, io.EOF):
+			return l.buf[:have], io.EOF
+		default:
+			return l.buf[:end], l.err
+		}
+	}
+	return nil, l.err
+}
+
+// drop removes from the piece that was read what belongs to a line that is too
+// long, and returns how much is left.
+func (l *lineReader) drop(piece []byte) int {
+	if !l.skip {
+		return len(piece)
+	}
+	end := bytes.IndexByte(piece, '\n')
+	if end < 0 {
+		return 0
+	}
+	l.skip = false
+	return copy(piece, piece[end:])
+}

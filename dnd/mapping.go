@@ -1,0 +1,79 @@
+//go:build unix
+
+package dnd
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+)
+
+// mappings counts the snapshot files that are mapped.
+var mappings atomic.Int64
+
+// Open maps the snapshot file at path and reads all of it into memory, so that no
+// lookup waits for a disk. A file that is truncated, damaged in its header or
+// something else is refused with a sentence; damage further inside is found by
+// [Verify]. The file may be renamed or removed afterwards, but must never be
+// changed.
+func Open(path string) (*Snapshot, error) {
+	data, err := mapFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("open registry snapshot: %w", err)
+	}
+	s, err := newSnapshot(data)
+	if err == nil {
+		err = populate(data)
+	}
+	if err != nil {
+		unmap(data)
+		return nil, fmt.Errorf("registry snapshot %s %w", path, err)
+	}
+	runtime.AddCleanup(s, unmap, data)
+	return s, nil
+}
+
+// mapFile maps a whole regular file for reading.
+func mapFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() // the mapping stays
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is not a file", path)
+	case info.Size() == 0: // which cannot be mapped
+		return nil, nil
+	case info.Size() > maxFile:
+		return nil, fmt.Errorf("%s is not a registry snapshot", path)
+	}
+	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
+	if err != nil {
+		return nil, &os.PathError{Op: "mmap", Path: path, Err: err}
+	}
+	mappings.Add(1)
+	return data, nil
+}
+
+// unmap runs when a Snapshot is gone. Munmap fails only for what was never mapped.
+func unmap(data []byte) {
+	if unix.Munmap(data) == nil {
+		mappings.Add(-1)
+	}
+}
+
+// touch reads a byte of every page.
+func touch(data []byte) {
+	var sum byte
+	for at := 0; at < len(data); at += os.Getpagesize() {
+		sum += data[at]
+	}
+	runtime.KeepAlive(sum)
+}

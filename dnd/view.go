@@ -1,0 +1,83 @@
+package dnd
+
+import (
+	"time"
+
+	"saaf"
+)
+
+// View is a registry at one moment. It is immutable and safe for concurrent use.
+type View struct {
+	snapshot *Snapshot // nil when there is none
+	ref      saaf.SnapshotRef
+	from     time.Time // 00:00 IST of the effective date
+	warn     time.Duration
+	stale    time.Duration
+	replaced chan struct{} // closed by the Use that ends the view
+}
+
+func newView(s *Snapshot, ref saaf.SnapshotRef, maxAge time.Duration) *View {
+	v := &View{replaced: make(chan struct{})}
+	if s == nil {
+		return v
+	}
+	v.snapshot, v.ref = s, ref
+	v.from = ref.EffectiveDate.Start()
+	v.warn, v.stale = min(warnAge, maxAge), maxAge
+	return v
+}
+
+// Ref names the snapshot, zero when there is none.
+func (v *View) Ref() saaf.SnapshotRef { return v.ref }
+
+// Replaced is closed when the registry has another view.
+func (v *View) Replaced() <-chan struct{} { return v.replaced }
+
+// Check is the verdict about p at the instant now, by section 3 of the registry
+// rules. It knows the registry only: suppressions are not its business. Where
+// nothing answers, the finding is unknown and names neither snapshot nor time; so
+// it does for a p outside 1000000000 to 9999999999, which is nobody's number.
+func (v *View) Check(p saaf.Phone, now time.Time) saaf.Verdict {
+	switch state, _ := v.state(now); {
+	case state == None || p < firstPhone || p > lastPhone:
+		return saaf.Verdict{Reason: saaf.RegistryUnavailable}
+	case state == Stale:
+		return saaf.Verdict{Reason: saaf.RegistryStale}
+	}
+	return saaf.Verdict{Reason: v.snapshot.Lookup(p).reason(), Snapshot: v.ref, CheckedAt: now}
+}
+
+// Phones have ten digits and do not begin with 0.
+const (
+	firstPhone = 1_000_000_000
+	lastPhone  = 9_999_999_999
+)
+
+// Lookup is what the snapshot holds about p, however old it is. ok is false when
+// there is no snapshot. It explains a verdict; only [View.Check] makes one.
+func (v *View) Lookup(p saaf.Phone) (e Entry, ok bool) {
+	if v.snapshot == nil {
+		return Entry{}, false
+	}
+	return v.snapshot.Lookup(p), true
+}
+
+// Info is what the snapshot says about itself. ok is false when there is none.
+func (v *View) Info() (in Info, ok bool) {
+	if v.snapshot == nil {
+		return Info{}, false
+	}
+	return v.snapshot.Info(), true
+}
+
+// reason is the finding for a number with this entry in a fresh snapshot.
+func (e Entry) reason() saaf.VerdictReason {
+	switch {
+	case !e.Listed:
+		return saaf.NotRegistered
+	case e.Categories.Empty():
+		return saaf.FullBlock
+	default:
+		return saaf.PartialBlock
+	}
+}

@@ -1,0 +1,137 @@
+package intake
+
+import (
+	"context"
+	"time"
+
+	"saaf"
+	"saaf/dnd"
+	"saaf/store"
+)
+
+// Service takes leads. It is safe for concurrent use.
+type Service struct {
+	store    *store.Store
+	registry *dnd.Registry
+	policy   saaf.PhonePolicy
+}
+
+// NewService returns a Service that stores into st, asks registry about every
+// number, and accepts the numbers that policy accepts.
+func NewService(st *store.Store, registry *dnd.Registry, policy saaf.PhonePolicy) *Service {
+	return &Service{store: st, registry: registry, policy: policy}
+}
+
+// Policy is which numbers are accepted.
+func (s *Service) Policy() saaf.PhonePolicy { return s.policy }
+
+// Row is one row of a bulk push. Refused is set by whoever decoded the row, when
+// it could not become a lead at all.
+type Row struct {
+	Input   saaf.LeadInput
+	Refused saaf.Reason
+}
+
+// Outcome is what became of one row.
+type Outcome struct {
+	Reason saaf.Reason // why the row was not added; ReasonNone when it was
+	ID     saaf.LeadID // the new lead, or the one that is there for a duplicate (0 if it has gone since)
+	DND    bool        // added, and will not be dialled
+}
+
+// Result is what became of a bulk push. Valid, Invalid and Duplicates add up to
+// the number of rows.
+type Result struct {
+	Valid, Invalid, Duplicates int
+	Rows                       []Outcome // in the order of the request
+}
+
+// Push stores one lead and returns it as stored. The input must be within its
+// limits ([saaf.LeadInput.Check]). A phone that is in the campaign already is a
+// Conflict with the id of the lead that is there.
+func (s *Service) Push(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID, in saaf.LeadInput, phone saaf.Phone) (saaf.Lead, error) {
+	b := store.LeadBatch{Campaign: campaign, Leads: []store.NewLead{{Phone: phone, Input: in}}}
+	if err := s.add(ctx, tenant, env, &b); err != nil {
+		return saaf.Lead{}, err
+	}
+	l := &b.Leads[0]
+	if l.Duplicate {
+		return saaf.Lead{}, &saaf.Error{Code: saaf.Conflict, Word: string(saaf.ReasonDuplicate), LeadID: l.ID,
+			Message: "This phone is already in the campaign; the stored lead is unchanged"}
+	}
+	return saaf.Lead{
+		ID: l.ID, CampaignID: campaign, Phone: phone,
+		Name: in.Name, Email: in.Email, ExternalID: in.ExternalID, Metadata: in.Metadata,
+		Status: l.Status(), Verdict: l.Verdict, CreatedAt: b.At, UpdatedAt: b.At,
+	}, nil
+}
+
+// PushBulk stores what can be stored of up to [saaf.MaxBulk] rows, in one
+// transaction. One bad row never costs another.
+func (s *Service) PushBulk(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID, rows []Row) (Result, error) {
+	res := Result{Rows: make([]Outcome, len(rows))}
+	b := store.LeadBatch{Campaign: campaign, Leads: make([]store.NewLead, 0, len(rows))}
+	places := make([]int, 0, len(rows)) // where in the request each lead of the batch stands
+	for i := range rows {
+		phone, reason := s.judge(&rows[i])
+		if reason != saaf.ReasonNone {
+			res.Rows[i].Reason = reason
+			res.Invalid++
+			continue
+		}
+		b.Leads = append(b.Leads, store.NewLead{Phone: phone, Input: rows[i].Input})
+		places = append(places, i)
+	}
+	if len(rows) == 0 {
+		return res, nil
+	}
+	if err := s.add(ctx, tenant, env, &b); err != nil {
+		return Result{}, err
+	}
+	for j := range b.Leads {
+		l, out := &b.Leads[j], &res.Rows[places[j]]
+		out.ID = l.ID
+		if l.Duplicate {
+			out.Reason = saaf.ReasonDuplicate
+			res.Duplicates++
+			continue
+		}
+		out.DND = l.Verdict.Reason.Blocked()
+		res.Valid++
+	}
+	return res, nil
+}
+
+// judge decides whether a row can become a lead, and with which number.
+func (s *Service) judge(row *Row) (saaf.Phone, saaf.Reason) {
+	if row.Refused != saaf.ReasonNone {
+		return 0, row.Refused
+	}
+	phone, reason := s.policy.Parse(row.Input.Phone)
+	if reason == saaf.ReasonNone {
+		reason = row.Input.Check()
+	}
+	return phone, reason
+}
+
+// add checks a batch against the registry and stores it. Should the registry
+// move before the writer gets to the batch, the writer has it checked again, so
+// that no lead is committed with the verdict of a snapshot that no longer
+// answers.
+func (s *Service) add(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *store.LeadBatch) error {
+	view := s.registry.View()
+	check := func(leads []store.NewLead) {
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		for i := range leads {
+			leads[i].Verdict = view.Check(leads[i].Phone, now)
+		}
+	}
+	check(b.Leads)
+	b.Refresh = func(leads []store.NewLead) {
+		if current := s.registry.View(); current != view {
+			view = current
+			check(leads)
+		}
+	}
+	return s.store.AddLeads(ctx, tenant, env, b)
+}

@@ -1,0 +1,303 @@
+package saaf
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"go/format"
+	"os"
+	"regexp/syntax"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nyaruka/phonenumbers"
+)
+
+const fixedLineFile = "phone_fixed_lines.go"
+
+// TestFixedLineTable is the generator of the table and its check: with -update it
+// writes the file, without it the file must be what it would write.
+func TestFixedLineTable(t *testing.T) {
+	t.Parallel()
+	want := fixedLineSource(t, fixedLineNumbers(t))
+	if *update {
+		if err := os.WriteFile(fixedLineFile, want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(fixedLineFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what libphonenumber says: run go test -run FixedLine -update .", fixedLineFile)
+	}
+}
+
+// TestFixedLineSample asks the library itself, through its public functions, so
+// that the table does not rest on our walk over its pattern.
+func TestFixedLineSample(t *testing.T) {
+	t.Parallel()
+	numbers := fixedLineNumbers(t)
+	allowed, refused := 0, 0
+	const stride = 37 // prime to 10: every fifth digit gets its turn
+	for prefix := 10000; prefix < 60000; prefix += stride {
+		number, known := numbers.first(strconv.Itoa(prefix))
+		if !known {
+			// 7919 is prime to 100000: the tails wander over the whole range.
+			number = fmt.Sprintf("%05d%05d", prefix, prefix*7919%100000)
+		}
+		kind := libraryType(t, number)
+		if fixed := kind == phonenumbers.FIXED_LINE || kind == phonenumbers.FIXED_LINE_OR_MOBILE; fixed != known {
+			t.Fatalf("%s: the library says type %d; in the table: %v", number, kind, known)
+		}
+		want := ReasonNotAssignedRange
+		switch {
+		case looksLikeService(number):
+			continue
+		case known:
+			allowed++
+			want = ReasonNone
+		default:
+			refused++
+		}
+		checkFixedLine(t, number, want)
+	}
+	if allowed < 500 || refused < 500 {
+		t.Errorf("the sample has %d prefixes in the table and %d outside: it proves nothing", allowed, refused)
+	}
+}
+
+// looksLikeService knows the service shapes of ten digits. The rules try them
+// first, so that they win over the table: 1862 and six digits is a shared-cost
+// number for them and the town of Pathankot (STD code 186) for libphonenumber.
+func looksLikeService(number string) bool {
+	return slices.ContainsFunc([]string{"140", "1600", "1601", "1800", "1860", "1861", "1862"},
+		func(p string) bool { return strings.HasPrefix(number, p) })
+}
+
+// TestFixedLineCities guards against a table that is consistent and wrong.
+func TestFixedLineCities(t *testing.T) {
+	t.Parallel()
+	for name, number := range map[string]string{
+		"Delhi": "1123456789", "Mumbai": "2228765432", "Chennai": "4428765432", "Kolkata": "3322345678",
+		"Pune": "2025550123", "Hyderabad": "4023456789", "Ludhiana": "1612345678", "Jaipur": "1412345678",
+	} {
+		t.Run(name, func(t *testing.T) { checkFixedLine(t, number, ReasonNone) })
+	}
+	for _, number := range []string{"5987654321", "1023456789", "1183456789", "3183456789", "5999999999"} {
+		checkFixedLine(t, number, ReasonNotAssignedRange)
+	}
+}
+
+// checkFixedLine parses a number of 1 to 5 under both policies.
+func checkFixedLine(t *testing.T, number string, want Reason) {
+	t.Helper()
+	p, reason := PhonePolicy{FixedLines: true}.Parse(number)
+	if reason != want || (want == ReasonNone) != (p != 0 && p.National() == number) {
+		t.Errorf("with fixed lines %s is %d, %q; want %q", number, p, reason, want)
+	}
+	if p, reason := (PhonePolicy{}).Parse(number); p != 0 || reason != ReasonNotMobileRange {
+		t.Errorf("without fixed lines %s is %d, %q", number, p, reason)
+	}
+}
+
+// libraryType is the library's own opinion, empty when it calls number invalid.
+func libraryType(t *testing.T, number string) phonenumbers.PhoneNumberType {
+	t.Helper()
+	n, err := phonenumbers.Parse("+91"+number, "IN")
+	if err != nil {
+		t.Fatalf("%s: %v", number, err)
+	}
+	if !phonenumbers.IsValidNumberForRegion(n, "IN") {
+		return phonenumbers.UNKNOWN
+	}
+	return phonenumbers.GetNumberType(n)
+}
+
+// fixedLineSource is the Go file for the numbers.
+func fixedLineSource(t *testing.T, numbers *numberPattern) []byte {
+	t.Helper()
+	var rows, sets strings.Builder
+	symbols := map[uint16]byte{0: '.'}
+	for head := 1000; head < 6000; head++ {
+		if head%100 == 0 {
+			rows.WriteString("\t\"")
+		}
+		set := numbers.fifthDigits(head)
+		if _, seen := symbols[set]; !seen {
+			symbols[set] = byte('a' + len(symbols) - 1)
+			fmt.Fprintf(&sets, "\t%q: 0b%010b, // %s\n", symbols[set], set, membersOf(set))
+		}
+		rows.WriteByte(symbols[set])
+		switch {
+		case head == 5999:
+			rows.WriteString("\" // 59\n")
+		case head%100 == 99:
+			fmt.Fprintf(&rows, "\" + // %d\n", head/100)
+		}
+	}
+	if len(symbols) > 27 {
+		t.Fatalf("%d different sets of fifth digits: a letter for each is not enough", len(symbols))
+	}
+	source, err := format.Source(fmt.Appendf(nil, fixedLineTemplate, rows.String(), sets.String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return source
+}
+
+const fixedLineTemplate = `// Code generated by "go test -run FixedLine -update ."; DO NOT EDIT.
+
+package saaf
+
+// fixedLineFifthDigits has one symbol for each first four digits of a number,
+// from 1000 to 5999: the set of fifth digits with which libphonenumber's metadata
+// (github.com/nyaruka/phonenumbers, at the version in go.mod) knows an Indian
+// fixed line. A row holds the hundred heads that begin with the two digits behind
+// it; a dot is the empty set, nothing assigned begins so.
+const fixedLineFifthDigits = "" +
+%s
+// fifthDigitSets gives the symbols their meaning; bit i stands for the digit i.
+var fifthDigitSets = [...]uint16{
+	'.': 0,
+%s}
+`
+
+// membersOf lists the digits in a set.
+func membersOf(set uint16) string {
+	var b strings.Builder
+	for d := range 10 {
+		if set>>d&1 != 0 {
+			b.WriteByte(byte('0' + d))
+		}
+	}
+	return b.String()
+}
+
+// numberPattern answers which prefixes can still become one of the ten-digit
+// numbers that a pattern of the library describes. It steps all alternatives of
+// the compiled pattern at once; matching every completion would take minutes.
+type numberPattern struct {
+	prog *syntax.Prog
+	tail map[positionLeft]string // the first completion; "" when there is none
+}
+
+// position is the set of instructions the pattern may be at, sorted, a rune each.
+type position string
+
+type positionLeft struct {
+	at   position
+	left int
+}
+
+// fixedLinePattern is the library's pattern of Indian fixed lines. The library
+// fills its cache without a lock, hence the once.
+var fixedLinePattern = sync.OnceValues(func() (string, error) {
+	all, err := phonenumbers.MetadataCollection()
+	if err != nil {
+		return "", err
+	}
+	for _, region := range all.GetMetadata() {
+		if region.GetId() == "IN" {
+			return region.GetFixedLine().GetNationalNumberPattern(), nil
+		}
+	}
+	return "", errors.New("the library does not know India")
+})
+
+func fixedLineNumbers(t testing.TB) *numberPattern {
+	t.Helper()
+	pattern, err := fixedLinePattern()
+	if err != nil {
+		t.Fatal(err)
+	}
+	re, err := syntax.Parse(pattern, syntax.Perl)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prog, err := syntax.Compile(re.Simplify())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &numberPattern{prog, map[positionLeft]string{}}
+}
+
+// fifthDigits is the set of digits that may follow the four digits of head.
+func (n *numberPattern) fifthDigits(head int) (set uint16) {
+	at := n.after(strconv.Itoa(head))
+	for d := range 10 {
+		if _, ok := n.completion(n.step(at, '0'+rune(d)), nationalDigits-5); ok {
+			set |= 1 << d
+		}
+	}
+	return set
+}
+
+// first is the lowest number that begins with prefix.
+func (n *numberPattern) first(prefix string) (number string, ok bool) {
+	tail, ok := n.completion(n.after(prefix), nationalDigits-len(prefix))
+	return prefix + tail, ok
+}
+
+// after is the position after reading prefix.
+func (n *numberPattern) after(prefix string) position {
+	at := settle(n.reach(nil, uint32(n.prog.Start)))
+	for _, digit := range prefix {
+		at = n.step(at, digit)
+	}
+	return at
+}
+
+// completion is the lowest run of left digits that ends in a match.
+func (n *numberPattern) completion(at position, left int) (string, bool) {
+	if left == 0 {
+		return "", strings.ContainsFunc(string(at), func(pc rune) bool { return n.prog.Inst[pc].Op == syntax.InstMatch })
+	}
+	key := positionLeft{at, left}
+	tail, known := n.tail[key]
+	if !known {
+		for digit := '0'; digit <= '9' && tail == ""; digit++ {
+			if rest, ok := n.completion(n.step(at, digit), left-1); ok {
+				tail = string(digit) + rest
+			}
+		}
+		n.tail[key] = tail
+	}
+	return tail, tail != ""
+}
+
+// step is the position after reading digit.
+func (n *numberPattern) step(at position, digit rune) position {
+	var next []rune
+	for _, pc := range string(at) {
+		if inst := &n.prog.Inst[pc]; inst.Op != syntax.InstMatch && inst.MatchRune(digit) {
+			next = n.reach(next, inst.Out)
+		}
+	}
+	return settle(next)
+}
+
+// reach appends the instructions that wait for a digit, or have matched, and can
+// be reached from pc without reading one.
+func (n *numberPattern) reach(to []rune, pc uint32) []rune {
+	switch inst := &n.prog.Inst[pc]; inst.Op {
+	case syntax.InstAlt, syntax.InstAltMatch:
+		return n.reach(n.reach(to, inst.Out), inst.Arg)
+	case syntax.InstCapture, syntax.InstNop:
+		return n.reach(to, inst.Out)
+	case syntax.InstFail:
+		return to
+	case syntax.InstEmptyWidth:
+		panic("the pattern has an anchor: this walk does not know it")
+	}
+	return append(to, rune(pc))
+}
+
+func settle(pcs []rune) position {
+	slices.Sort(pcs)
+	return position(slices.Compact(pcs))
+}

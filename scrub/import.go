@@ -1,0 +1,110 @@
+package scrub
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"saaf"
+	"saaf/dnd"
+	"saaf/store"
+)
+
+// keepSnapshots is how many snapshot files are kept: the active one and two to
+// go back to.
+const keepSnapshots = 3
+
+// ImportRequest is a set of registry files to bring in.
+type ImportRequest struct {
+	Files         []string // paths
+	Mode          saaf.ImportMode
+	EffectiveDate saaf.Date // the day the files speak for, given by the operator
+	Override      string    // why refusals that can be lifted shall be lifted
+	Actor         string    // who imports
+	Progress      func(dnd.Progress)
+}
+
+// ImportResult is what an import found and made.
+type ImportResult struct {
+	Report   *dnd.Report
+	Snapshot saaf.Snapshot // the active snapshot; with Report.NoOp the one that was active before
+	Version  int64         // the deployment version that servers must take; 0 when nothing changed
+}
+
+// Import reads registry files, builds a snapshot in dir and makes it the active
+// one. Until the last step nothing is visible to anybody, and a failure at any
+// point leaves the old snapshot active. A refused import returns its report with
+// the error.
+//
+// It needs no running server, and running servers need not be told: they watch
+// the deployment version.
+func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest) (ImportResult, error) {
+	reg, err := st.Registry(ctx)
+	if err != nil {
+		return ImportResult{}, err
+	}
+	im := dnd.Import{
+		Files: req.Files, Mode: req.Mode, EffectiveDate: req.EffectiveDate, Override: req.Override,
+		Now: time.Now(), Dir: dir, Progress: req.Progress,
+	}
+	var active saaf.SnapshotID
+	if reg.Active != nil {
+		active = reg.Active.ID
+		applied, err := st.AppliedFiles(ctx, active)
+		if err != nil {
+			return ImportResult{}, err
+		}
+		im.Applied = func(h saaf.SHA256) (saaf.SnapshotID, bool) { id, ok := applied[h]; return id, ok }
+		im.BaseDate, im.LastFullActive = reg.Active.EffectiveDate, reg.Active.FullNumbers
+		if req.Mode == saaf.Delta {
+			im.BaseSHA256 = reg.Active.SHA256
+			if im.Base, err = dnd.Open(snapshotPath(dir, reg.Active.SHA256)); err != nil {
+				return ImportResult{}, fmt.Errorf("the active snapshot %s cannot be opened, import a full set instead: %w", active, err)
+			}
+		}
+	}
+	report, err := im.Run(ctx)
+	if err != nil {
+		return ImportResult{Report: report}, err
+	}
+	if report.NoOp != 0 {
+		return ImportResult{Report: report, Snapshot: *reg.Active}, nil
+	}
+	snap, version, err := st.ActivateSnapshot(ctx, snapshotRecord(report, reg.Active, req), active)
+	if err != nil {
+		return ImportResult{Report: report}, err
+	}
+	if err := pruneSnapshots(ctx, st, dir, keepSnapshots); err != nil && !os.IsNotExist(err) {
+		report.Warnings = append(report.Warnings, "old snapshot files could not be removed: "+err.Error())
+	}
+	return ImportResult{Report: report, Snapshot: snap, Version: version}, nil
+}
+
+// snapshotRecord is what the register keeps of an import.
+func snapshotRecord(r *dnd.Report, base *saaf.Snapshot, req ImportRequest) saaf.Snapshot {
+	snap := saaf.Snapshot{
+		Mode: r.Mode, EffectiveDate: r.Result.EffectiveDate, SHA256: r.Result.SHA256, FileBytes: r.Result.Bytes,
+		Numbers: r.Result.Numbers, PartialNumbers: r.Result.Partial, FullNumbers: r.Result.Numbers,
+		Rows: r.Total.Rows, RowsActive: r.Total.Active, RowsDeleted: r.Total.Deleted,
+		Malformed: r.Total.Malformed, Conflicts: r.Conflicts, Actor: req.Actor,
+	}
+	if r.Mode == saaf.Delta {
+		snap.ParentID, snap.FullNumbers = base.ID, base.FullNumbers
+		// Age counts from the newest file that was applied, also when an older
+		// delta was forced in after it.
+		snap.EffectiveDate = max(snap.EffectiveDate, base.EffectiveDate)
+	}
+	if r.Overridden {
+		snap.OverrideReason = r.OverrideReason
+		for _, refusal := range r.Refusals {
+			snap.Overridden = append(snap.Overridden, string(refusal.Rule))
+		}
+	}
+	for _, f := range r.Files {
+		if !f.Skipped {
+			snap.Files = append(snap.Files, saaf.SnapshotFile{Name: f.Name, SHA256: f.SHA256, Bytes: f.Bytes, Rows: f.Rows})
+		}
+	}
+	return snap
+}

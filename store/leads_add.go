@@ -1,0 +1,165 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+// NewLead is a lead to be added: normalised, within its limits, checked. The
+// writer fills in the rest.
+type NewLead struct {
+	Phone   saaf.Phone
+	Input   saaf.LeadInput
+	Verdict saaf.Verdict
+
+	ID        saaf.LeadID // of the new lead, or of the one that is there for a duplicate (0 if it has gone since)
+	Duplicate bool        // the phone was in the campaign already, or earlier in the batch
+}
+
+// Status is the status the lead arrives with.
+func (l *NewLead) Status() saaf.LeadStatus {
+	if l.Verdict.Reason.Blocked() {
+		return saaf.LeadDND
+	}
+	return saaf.LeadPending
+}
+
+// LeadBatch is leads for one campaign, stored in one transaction: all of them or
+// none.
+type LeadBatch struct {
+	Campaign saaf.CampaignID
+	Leads    []NewLead
+
+	// Refresh, when set, is called by the writer inside the transaction, just
+	// before the rows are written, so that no lead is committed with the verdict
+	// of a registry that is no longer answering. It must be quick and must not
+	// block. It may be called more than once.
+	Refresh func([]NewLead)
+
+	At time.Time // set by the writer: when the leads were created
+}
+
+const sqlInsertLead = `
+	INSERT INTO leads (campaign_id, id, phone, name, email, external_id, metadata,
+	  status, attempts, reason, snapshot_id, checked_at, created_at, updated_at)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $12)
+	ON CONFLICT (campaign_id, phone) DO NOTHING`
+
+// AddLeads stores a batch and returns when it is on the disk. A phone that is in
+// the campaign already leaves the stored lead unchanged and is marked Duplicate.
+// The campaign is judged inside the transaction: NotFound when it is not the
+// tenant's or of the other environment, Conflict when it is completed.
+func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) error {
+	err := s.write(ctx, len(b.Leads), func(t *tx) error { return t.addLeads(tenant, env, b) })
+	if err != nil {
+		return wrap("add leads", err)
+	}
+	return wrap("find duplicates", s.fillDuplicates(ctx, b))
+}
+
+func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) error {
+	if err := t.campaignFor(tenant, env, b.Campaign); err != nil {
+		return err
+	}
+	if b.Refresh != nil {
+		b.Refresh(b.Leads)
+	}
+	b.At = t.now
+	stmt, err := t.conn.Prepare(sqlInsertLead)
+	if err != nil {
+		return err
+	}
+	for i := range b.Leads {
+		l := &b.Leads[i]
+		t.wrote = true
+		added, err := insertLead(stmt, t, b.Campaign, l)
+		if err != nil {
+			return err
+		}
+		if l.Duplicate = !added; added {
+			t.count(b.Campaign, l.Status(), l.Verdict.Reason, 1)
+		}
+	}
+	return nil
+}
+
+// insertLead binds directly rather than through query: this is the loop that
+// limits the product.
+func insertLead(stmt *sqlite.Stmt, t *tx, campaign saaf.CampaignID, l *NewLead) (added bool, err error) {
+	l.ID = saaf.LeadID(t.ids.Next())
+	stmt.BindInt64(1, int64(campaign))
+	stmt.BindInt64(2, int64(l.ID))
+	stmt.BindInt64(3, int64(l.Phone))
+	bindText(stmt, 4, l.Input.Name)
+	bindText(stmt, 5, l.Input.Email)
+	bindText(stmt, 6, l.Input.ExternalID)
+	if l.Input.Metadata == nil {
+		stmt.BindNull(7)
+	} else {
+		stmt.BindBytes(7, l.Input.Metadata)
+	}
+	stmt.BindInt64(8, int64(l.Status()))
+	stmt.BindInt64(9, int64(l.Verdict.Reason))
+	if id := l.Verdict.Snapshot.ID; id != 0 {
+		stmt.BindInt64(10, int64(id))
+		stmt.BindInt64(11, l.Verdict.CheckedAt.UnixMilli())
+	} else {
+		stmt.BindNull(10)
+		stmt.BindNull(11)
+	}
+	stmt.BindInt64(12, t.now.UnixMilli())
+	_, err = stmt.Step()
+	if rerr := stmt.Reset(); err == nil {
+		err = rerr
+	}
+	return err == nil && t.conn.Changes() > 0, err
+}
+
+func bindText(stmt *sqlite.Stmt, i int, s *string) {
+	if s == nil {
+		stmt.BindNull(i)
+		return
+	}
+	stmt.BindText(i, *s)
+}
+
+// fillDuplicates finds the ids of the leads that were there already. It reads
+// what is committed, after the commit, so that the writer does not wait for it.
+func (s *Store) fillDuplicates(ctx context.Context, b *LeadBatch) error {
+	first := -1
+	for i := range b.Leads {
+		if b.Leads[i].Duplicate {
+			first = i
+			break
+		}
+	}
+	if first < 0 {
+		return nil
+	}
+	const sqlLeadByPhone = `SELECT id FROM leads WHERE campaign_id = $1 AND phone = $2`
+	// The leads are stored: a caller that goes away now must not turn that into
+	// an error.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
+	defer cancel()
+	return s.read(ctx, func(conn *sqlite.Conn) error {
+		for i := first; i < len(b.Leads); i++ {
+			l := &b.Leads[i]
+			if !l.Duplicate {
+				continue
+			}
+			l.ID = 0
+			err := query(conn, sqlLeadByPhone, func(r row) error {
+				l.ID = saaf.LeadID(r.int64())
+				return nil
+			}, b.Campaign, l.Phone)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,102 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+// leadColumns are read by scanLead; they need leads l left joined with
+// snapshots s.
+const leadColumns = `
+	l.id, l.campaign_id, l.phone, l.name, l.email, l.external_id, l.metadata, l.status, l.attempts,
+	l.reason, l.snapshot_id, s.effective_date, l.checked_at, l.created_at, l.updated_at
+	FROM leads l LEFT JOIN snapshots s ON s.id = l.snapshot_id`
+
+func scanLead(r row) saaf.Lead {
+	return saaf.Lead{
+		ID: saaf.LeadID(r.int64()), CampaignID: saaf.CampaignID(r.int64()), Phone: saaf.Phone(r.int64()),
+		Name: r.optionalText(), Email: r.optionalText(), ExternalID: r.optionalText(), Metadata: r.bytes(),
+		Status: saaf.LeadStatus(r.int64()), Attempts: r.int(),
+		Verdict: saaf.Verdict{
+			Reason:    saaf.VerdictReason(r.int64()),
+			Snapshot:  saaf.SnapshotRef{ID: saaf.SnapshotID(r.int64()), EffectiveDate: saaf.Date(r.int64())},
+			CheckedAt: r.time(),
+		},
+		CreatedAt: r.time(), UpdatedAt: r.time(),
+	}
+}
+
+// LeadFilter narrows a list of leads. Nil members do not narrow.
+type LeadFilter struct {
+	Status        *saaf.LeadStatus
+	Clean         *bool // by the stored finding, see [saaf.Verdict.AsShown]
+	Phone         *saaf.Phone
+	ExternalID    *string
+	CreatedAfter  *time.Time // from this instant on
+	CreatedBefore *time.Time // before this instant
+}
+
+// Leads lists the leads of a campaign, newest first, at most limit of them, from
+// below the cursor. The campaign must be the tenant's; one that is not has no
+// leads here.
+func (s *Store) Leads(ctx context.Context, tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, below saaf.Cursor, limit int) (list []saaf.Lead, err error) {
+	w := where{}
+	w.and("l.campaign_id = ?", campaign)
+	w.and("EXISTS (SELECT 1 FROM campaigns c WHERE c.id = l.campaign_id AND c.tenant_id = ?)", tenant)
+	if below != 0 {
+		w.and("l.id < ?", below)
+	}
+	if f.Status != nil {
+		w.and("l.status = ?", *f.Status)
+	}
+	if f.Clean != nil {
+		op := "l.reason <> ?"
+		if *f.Clean {
+			op = "l.reason = ?"
+		}
+		w.and(op, saaf.NotRegistered)
+	}
+	if f.Phone != nil {
+		w.and("l.phone = ?", *f.Phone)
+	}
+	if f.ExternalID != nil {
+		w.and("l.external_id = ?", *f.ExternalID)
+	}
+	if f.CreatedAfter != nil {
+		w.and("l.created_at >= ?", *f.CreatedAfter)
+	}
+	if f.CreatedBefore != nil {
+		w.and("l.created_at < ?", *f.CreatedBefore)
+	}
+	sql, args := w.build(`SELECT `+leadColumns, "ORDER BY l.id DESC LIMIT ?", limit)
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		return query(conn, sql, func(r row) error {
+			list = append(list, scanLead(r))
+			return nil
+		}, args...)
+	})
+	return list, wrap("list leads", err)
+}
+
+// Lead reads one lead of a campaign of the tenant.
+func (s *Store) Lead(ctx context.Context, tenant saaf.TenantID, campaign saaf.CampaignID, id saaf.LeadID) (l saaf.Lead, err error) {
+	const sqlLead = `SELECT ` + leadColumns + `
+		WHERE l.campaign_id = $1 AND l.id = $2
+		  AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $3 AND c.deleted_at IS NULL)`
+	found := false
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sqlLead, func(r row) error {
+			l, found = scanLead(r), true
+			return nil
+		}, campaign, id, tenant)
+	})
+	if err == nil && !found {
+		err = saaf.ErrLeadNotFound
+	}
+	return l, wrap("read lead", err)
+}

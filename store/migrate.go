@@ -1,0 +1,104 @@
+package store
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"io/fs"
+	"slices"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// migration is one file of migrations/, applied once and in order.
+type migration struct {
+	name     string
+	checksum string
+	sql      string
+}
+
+func loadMigrations() ([]migration, error) {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	list := make([]migration, len(names))
+	for i, name := range names {
+		text, err := migrations.ReadFile(name)
+		if err != nil {
+			return nil, err
+		}
+		sum := sha256.Sum256(text)
+		list[i] = migration{name: name[len("migrations/"):], checksum: hex.EncodeToString(sum[:]), sql: string(text)}
+	}
+	return list, nil
+}
+
+// migrate applies what is missing, in one transaction that also keeps other
+// processes out. A store made by a newer program, or by one whose migrations
+// were edited, is refused.
+func migrate(conn *sqlite.Conn) (err error) {
+	list, err := loadMigrations()
+	if err != nil {
+		return err
+	}
+	end, err := sqlitex.ImmediateTransaction(conn)
+	if err != nil {
+		return err
+	}
+	defer end(&err)
+
+	const sqlCreateMigrations = `
+		CREATE TABLE IF NOT EXISTS schema_migrations (
+		  name       TEXT   NOT NULL PRIMARY KEY,
+		  checksum   TEXT   NOT NULL,
+		  applied_at BIGINT NOT NULL
+		)`
+	if _, err := exec(conn, sqlCreateMigrations); err != nil {
+		return err
+	}
+	done, err := appliedMigrations(conn)
+	if err != nil {
+		return err
+	}
+	if len(done) > len(list) {
+		return fmt.Errorf("the store was made by a newer saaf (it has %d migrations, this program %d): use that version", len(done), len(list))
+	}
+	for i, m := range list {
+		if i < len(done) {
+			if done[i].name != m.name || done[i].checksum != m.checksum {
+				return fmt.Errorf("migration %s in the store is not the one of this program: the store was made by another build of saaf", done[i].name)
+			}
+			continue
+		}
+		if err := apply(conn, m); err != nil {
+			return fmt.Errorf("migration %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+func appliedMigrations(conn *sqlite.Conn) (done []migration, err error) {
+	const sqlAppliedMigrations = `SELECT name, checksum FROM schema_migrations ORDER BY name`
+	err = query(conn, sqlAppliedMigrations, func(r row) error {
+		done = append(done, migration{name: r.text(), checksum: r.text()})
+		return nil
+	})
+	return done, err
+}
+
+func apply(conn *sqlite.Conn, m migration) error {
+	if err := sqlitex.ExecScript(conn, m.sql); err != nil {
+		return err
+	}
+	const sqlRecordMigration = `INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ($1, $2, $3)`
+	_, err := exec(conn, sqlRecordMigration, m.name, m.checksum, time.Now())
+	return err
+}

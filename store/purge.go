@@ -1,0 +1,95 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+// purgeChunk is how many leads of a deleted campaign go in one transaction:
+// few enough that a push beside it does not notice.
+const purgeChunk = 500
+
+// bell wakes a worker; rings while it works are not lost and not counted.
+type bell chan struct{}
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}
+
+// RunPurge removes the leads of deleted campaigns until ctx ends. Work that a
+// crash left behind is found at the next start: what is still there is what is
+// still to do.
+func (s *Store) RunPurge(ctx context.Context) error {
+	for {
+		ids, err := s.deletedCampaigns(ctx)
+		if err != nil {
+			return stopped(ctx, err)
+		}
+		var again <-chan time.Time
+		for _, id := range ids {
+			err := s.purgeCampaign(ctx, id)
+			if saaf.ErrorCode(err) == saaf.Unavailable {
+				again = time.After(time.Second)
+				break
+			}
+			if err != nil {
+				return stopped(ctx, err)
+			}
+		}
+		select {
+		case <-s.purge:
+		case <-again:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// stopped hides the error of work that was cut short by ctx.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	return wrap("purge", err)
+}
+
+func (s *Store) deletedCampaigns(ctx context.Context) (ids []saaf.CampaignID, err error) {
+	const sqlDeletedCampaigns = `SELECT id FROM campaigns WHERE deleted_at IS NOT NULL ORDER BY id`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		ids = nil
+		return query(conn, sqlDeletedCampaigns, func(r row) error {
+			ids = append(ids, saaf.CampaignID(r.int64()))
+			return nil
+		})
+	})
+	return ids, err
+}
+
+func (s *Store) purgeCampaign(ctx context.Context, id saaf.CampaignID) error {
+	for {
+		n := 0
+		err := s.write(ctx, purgeChunk, func(t *tx) (err error) {
+			const sqlPurgeLeads = `
+				DELETE FROM leads WHERE campaign_id = $1
+				   AND id IN (SELECT id FROM leads WHERE campaign_id = $1 ORDER BY id LIMIT $2)`
+			if n, err = t.exec(sqlPurgeLeads, id, purgeChunk); err != nil || n > 0 {
+				return err
+			}
+			if _, err := t.exec(`DELETE FROM campaign_counts WHERE campaign_id = $1`, id); err != nil {
+				return err
+			}
+			_, err = t.exec(`DELETE FROM campaigns WHERE id = $1 AND deleted_at IS NOT NULL`, id)
+			return err
+		})
+		if err != nil || n == 0 {
+			return err
+		}
+	}
+}

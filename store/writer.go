@@ -1,0 +1,286 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+// maxGroupRows is how many leads one transaction takes at most. More would make
+// single pushes wait longer without making bulk any faster.
+const maxGroupRows = 4000
+
+// job is one write that waits for the writer. run decides and writes; it may run
+// twice, when the group it was in had to be taken apart, and must then do the
+// same again.
+type job struct {
+	ctx  context.Context
+	rows int
+	run  func(*tx) error
+	done chan error // receives exactly once, after COMMIT or instead of it
+}
+
+// queue is what waits for the writer. Small jobs go first, so that one lead is
+// never held behind a queue of bulk requests.
+type queue struct {
+	small    chan *job
+	bulk     chan *job
+	bulkRows atomic.Int64
+	maxRows  int64
+	stopped  chan struct{} // closed when Run has answered its last job
+}
+
+func newQueue(c Config) *queue {
+	return &queue{
+		small:   make(chan *job, c.QueueSingles),
+		bulk:    make(chan *job, c.QueueLeads), // bounded by rows, see push
+		maxRows: int64(c.QueueLeads),
+		stopped: make(chan struct{}),
+	}
+}
+
+// smallRows is up to how many rows a job counts as small.
+const smallRows = 8
+
+var (
+	errBusy = &saaf.Error{Code: saaf.Unavailable, Word: "overloaded", RetryAfter: time.Second,
+		Message: "Too many writes are waiting; try again shortly"}
+	errStopped = &saaf.Error{Code: saaf.Unavailable, Word: "stopping", RetryAfter: time.Second,
+		Message: "The server is stopping; try again shortly"}
+	errDisk = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
+		Message: "The store cannot write at the moment; nothing of this request was stored"}
+)
+
+// push queues j without waiting. A full queue is Unavailable.
+func (q *queue) push(j *job) error {
+	ch := q.small
+	if j.rows > smallRows {
+		// A request larger than the whole queue still gets in when it is alone.
+		if n := q.bulkRows.Add(int64(j.rows)); n > q.maxRows && n > int64(j.rows) {
+			q.bulkRows.Add(-int64(j.rows))
+			return errBusy
+		}
+		ch = q.bulk
+	}
+	select {
+	case ch <- j:
+		return nil
+	default:
+		if j.rows > smallRows {
+			q.bulkRows.Add(-int64(j.rows))
+		}
+		return errBusy
+	}
+}
+
+// next waits for work and returns a group for one transaction, nil when ctx has
+// ended and nothing is left.
+func (q *queue) next(ctx context.Context) []*job {
+	var group []*job
+	rows := 0
+	take := func(j *job) {
+		if j.rows > smallRows {
+			q.bulkRows.Add(-int64(j.rows))
+		}
+		group = append(group, j)
+		rows += max(1, j.rows)
+	}
+	select {
+	case j := <-q.small:
+		take(j)
+	case j := <-q.bulk:
+		take(j)
+	default:
+		select {
+		case j := <-q.small:
+			take(j)
+		case j := <-q.bulk:
+			take(j)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+	for rows < maxGroupRows {
+		select {
+		case j := <-q.small:
+			take(j)
+			continue
+		default:
+		}
+		select {
+		case j := <-q.bulk:
+			take(j)
+			continue
+		default:
+		}
+		break
+	}
+	return group
+}
+
+// write runs fn in a transaction of the writer and returns when it is committed,
+// or not. rows is how many leads it brings. The answer is final: a caller that
+// went away while its job waited is skipped, one whose job runs gets it done.
+func (s *Store) write(ctx context.Context, rows int, fn func(*tx) error) error {
+	j := &job{ctx: ctx, rows: rows, run: fn, done: make(chan error, 1)}
+	if err := s.queue.push(j); err != nil {
+		return err
+	}
+	select {
+	case err := <-j.done:
+		return err
+	case <-s.queue.stopped:
+		select {
+		case err := <-j.done:
+			return err
+		default:
+			return errStopped
+		}
+	}
+}
+
+// Run is the writer. It commits what waits until ctx ends and the queue is
+// empty. An error means that the disk can no longer be trusted: the process must
+// end and open the store anew.
+func (s *Store) Run(ctx context.Context) error {
+	defer close(s.queue.stopped)
+	for {
+		group := s.queue.next(ctx)
+		if group == nil {
+			return nil
+		}
+		if err := s.commit(group); err != nil {
+			return fmt.Errorf("store: %w", err)
+		}
+	}
+}
+
+// commit puts a group in one transaction. When one job of it fails after it has
+// written, all are undone and each is tried alone, so that nobody pays for
+// another's failure.
+func (s *Store) commit(group []*job) error {
+	errs, spoiled, err := s.attempt(group)
+	if err != nil {
+		for _, j := range group {
+			j.done <- errDisk
+		}
+		return err
+	}
+	if spoiled && len(group) > 1 {
+		for i := range group {
+			if err := s.commit(group[i : i+1]); err != nil {
+				for _, j := range group[i+1:] {
+					j.done <- errDisk
+				}
+				return err
+			}
+		}
+		return nil
+	}
+	for i, j := range group {
+		j.done <- errs[i]
+	}
+	return nil
+}
+
+// attempt runs a group in one transaction and returns each job's error. spoiled
+// means that everything was rolled back because a job failed half-way. The last
+// error is fatal.
+func (s *Store) attempt(group []*job) (errs []error, spoiled bool, fatal error) {
+	errs = make([]error, len(group))
+	all := func(err error) []error {
+		for i := range errs {
+			errs[i] = err
+		}
+		return errs
+	}
+	if _, err := exec(s.conn, "BEGIN IMMEDIATE"); err != nil {
+		if unreliable(err) {
+			return nil, false, err
+		}
+		return all(busyOr(err)), false, nil
+	}
+	t := &tx{conn: s.conn, ids: s.ids, now: time.Now().UTC().Truncate(time.Millisecond)}
+	for i, j := range group {
+		if err := j.ctx.Err(); err != nil {
+			errs[i] = err
+			continue
+		}
+		t.wrote = false
+		errs[i] = j.run(t)
+		if errs[i] != nil && (t.wrote || saaf.ErrorCode(errs[i]) == saaf.Internal) {
+			err := errs[i]
+			if rerr := s.rollback(); rerr != nil || unreliable(err) {
+				return nil, false, errors.Join(err, rerr)
+			}
+			return all(diskOr(err)), true, nil
+		}
+	}
+	err := t.flushCounts()
+	if err == nil {
+		_, err = exec(s.conn, "COMMIT")
+	}
+	if err == nil {
+		return errs, false, nil
+	}
+	rerr := s.rollback()
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull && rerr == nil {
+		return all(errDisk), false, nil
+	}
+	return nil, false, errors.Join(err, rerr)
+}
+
+// rollback undoes the open transaction, if SQLite has not done so by itself.
+func (s *Store) rollback() error {
+	if s.conn.AutocommitEnabled() {
+		return nil
+	}
+	_, err := exec(s.conn, "ROLLBACK")
+	return err
+}
+
+// unreliable reports an error after which what is on the disk is not known.
+func unreliable(err error) bool {
+	switch sqlite.ErrCode(err).ToPrimary() {
+	case sqlite.ResultIOErr, sqlite.ResultCorrupt, sqlite.ResultNotADB, sqlite.ResultCantOpen:
+		return true
+	}
+	return false
+}
+
+func diskOr(err error) error {
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull {
+		return errDisk
+	}
+	return err
+}
+
+func busyOr(err error) error {
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy {
+		return errBusy
+	}
+	return diskOr(err)
+}
+
+// tx is the open transaction of the writer.
+type tx struct {
+	conn  *sqlite.Conn
+	ids   *saaf.IDSource
+	now   time.Time // of every row this transaction writes
+	wrote bool      // set once the running job has changed something
+
+	campaigns map[saaf.CampaignID]campaignState
+	counts    map[saaf.CampaignID]*countDelta
+}
+
+// exec runs a statement that changes rows.
+func (t *tx) exec(sql string, args ...any) (int, error) {
+	t.wrote = true
+	return exec(t.conn, sql, args...)
+}

@@ -1,0 +1,117 @@
+package web
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"time"
+)
+
+// Handler answers a request or returns why it did not.
+type Handler func(w http.ResponseWriter, r *http.Request) error
+
+// Event is what is known of a request when it ends: one line of the log.
+// Handlers fill in what they learn.
+type Event struct {
+	RequestID string
+	Tenant    string
+	Key       string
+	Route     string
+	ErrorCode string
+}
+
+type eventKey struct{}
+
+// EventOf is the event of the request that ctx belongs to; outside of one it is
+// a fresh event that nobody reads.
+func EventOf(ctx context.Context) *Event {
+	if ev, ok := ctx.Value(eventKey{}).(*Event); ok {
+		return ev
+	}
+	return new(Event)
+}
+
+// Adapter turns handlers that return errors into what net/http serves.
+type Adapter struct {
+	Log *slog.Logger
+}
+
+// Handle answers errors of h in the public shape.
+func (a *Adapter) Handle(h Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := h(w, r); err != nil {
+			writeError(w, r, a.Log, err)
+		}
+	})
+}
+
+// Wrap gives every request an id, survives a handler that panics, and logs one
+// event when the request has ended.
+func (a *Adapter) Wrap(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		ev := &Event{RequestID: requestID(r.Header.Get("X-Request-Id"))}
+		r = r.WithContext(context.WithValue(r.Context(), eventKey{}, ev))
+		rec := &recorder{ResponseWriter: w}
+		rec.Header().Set("X-Request-Id", ev.RequestID)
+		defer func() {
+			if p := recover(); p != nil {
+				if p == http.ErrAbortHandler {
+					panic(p)
+				}
+				a.Log.ErrorContext(r.Context(), "handler panicked", "request_id", ev.RequestID, "panic", p, "stack", string(debug.Stack()))
+				if rec.status == 0 {
+					writeError(rec, r, a.Log, fmt.Errorf("panic: %v", p))
+				}
+			}
+			a.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
+				slog.String("method", r.Method), slog.String("route", ev.Route), slog.Int("status", rec.status),
+				slog.Duration("took", time.Since(start)), slog.String("tenant", ev.Tenant), slog.String("key", ev.Key),
+				slog.String("error_code", ev.ErrorCode), slog.String("request_id", ev.RequestID))
+		}()
+		next.ServeHTTP(rec, r)
+	})
+}
+
+// recorder remembers the status for the log.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (r *recorder) WriteHeader(status int) {
+	if r.status == 0 {
+		r.status = status
+	}
+	r.ResponseWriter.WriteHeader(status)
+}
+
+func (r *recorder) Write(b []byte) (int, error) {
+	if r.status == 0 {
+		r.status = http.StatusOK
+	}
+	return r.ResponseWriter.Write(b)
+}
+
+// Unwrap lets http.ResponseController reach the connection.
+func (r *recorder) Unwrap() http.ResponseWriter { return r.ResponseWriter }
+
+// requestID keeps the caller's id if it is a sane one: 1 to 128 of
+// [A-Za-z0-9._-]. Otherwise it makes one.
+func requestID(sent string) string {
+	if len(sent) == 0 || len(sent) > 128 {
+		return "req_" + rand.Text()
+	}
+	for i := range len(sent) {
+		c := sent[i]
+		switch {
+		case c >= 'a' && c <= 'z', c >= 'A' && c <= 'Z', c >= '0' && c <= '9', c == '.', c == '_', c == '-':
+		default:
+			return "req_" + rand.Text()
+		}
+	}
+	return sent
+}

@@ -1,0 +1,169 @@
+package web
+
+import (
+	"bytes"
+	"encoding/json"
+	"iter"
+	"unicode/utf8"
+
+	"saaf"
+)
+
+// Value is one JSON value exactly as it was received. Values are made by [Parse]
+// alone, which has checked the whole text, so that walking through one cannot
+// fail. Member names are compared exactly, unlike encoding/json does, and values
+// that are only passed on are never decoded.
+type Value []byte
+
+// Parse checks that body is UTF-8 and exactly one JSON value. The Value shares
+// its memory.
+func Parse(body []byte) (Value, error) {
+	if !utf8.Valid(body) {
+		return nil, malformed("The body is not valid UTF-8; encode it as UTF-8 and send it again")
+	}
+	if !json.Valid(body) {
+		var discard json.RawMessage
+		err := json.Unmarshal(body, &discard)
+		if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
+			return nil, malformed("The body is empty; send one JSON object")
+		}
+		return nil, malformed("The body is not one JSON value: " + err.Error())
+	}
+	return Value(bytes.Trim(body, " \t\r\n")), nil
+}
+
+func malformed(msg string) error {
+	return &saaf.Error{Code: saaf.Malformed, Word: "malformed", Message: msg}
+}
+
+// The kinds of a value.
+const (
+	Object = '{'
+	Array  = '['
+	String = '"'
+	Number = '0'
+	True   = 't'
+	False  = 'f'
+	Null   = 'n'
+)
+
+// Kind is what the value is, Null for the empty Value, which stands for a member
+// that is missing.
+func (v Value) Kind() byte {
+	if len(v) == 0 {
+		return Null
+	}
+	switch c := v[0]; c {
+	case '{', '[', '"', 't', 'f', 'n':
+		return c
+	}
+	return Number
+}
+
+// Text decodes a String; invalid escapes of surrogates become U+FFFD. Other
+// kinds give "".
+func (v Value) Text() string {
+	if v.Kind() != String {
+		return ""
+	}
+	inner := v[1 : len(v)-1]
+	if bytes.IndexByte(inner, '\\') < 0 {
+		return string(inner)
+	}
+	var s string
+	if err := json.Unmarshal(v, &s); err != nil {
+		panic("web: a checked string does not decode: " + err.Error())
+	}
+	return s
+}
+
+// Members walks an Object in the order of its text, names decoded. A name that
+// is there twice comes twice: for callers, the last one counts. Other kinds have
+// no members.
+func (v Value) Members() iter.Seq2[string, Value] {
+	return func(yield func(string, Value) bool) {
+		if v.Kind() != Object {
+			return
+		}
+		for i := skipSpace(v, 1); v[i] != '}'; {
+			end := endOfString(v, i)
+			name := Value(v[i:end]).Text()
+			i = skipSpace(v, end) // at the colon
+			i = skipSpace(v, i+1) // at the value
+			end = endOfValue(v, i)
+			if !yield(name, Value(v[i:end:end])) {
+				return
+			}
+			if i = skipSpace(v, end); v[i] == ',' {
+				i = skipSpace(v, i+1)
+			}
+		}
+	}
+}
+
+// Elements walks an Array. Other kinds have no elements.
+func (v Value) Elements() iter.Seq[Value] {
+	return func(yield func(Value) bool) {
+		if v.Kind() != Array {
+			return
+		}
+		for i := skipSpace(v, 1); v[i] != ']'; {
+			end := endOfValue(v, i)
+			if !yield(Value(v[i:end:end])) {
+				return
+			}
+			if i = skipSpace(v, end); v[i] == ',' {
+				i = skipSpace(v, i+1)
+			}
+		}
+	}
+}
+
+// Decode reads the value into a Go value as encoding/json does. For small
+// settings, not for what must come back byte for byte.
+func (v Value) Decode(into any) error { return json.Unmarshal(v, into) }
+
+func skipSpace(b []byte, i int) int {
+	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
+		i++
+	}
+	return i
+}
+
+// endOfString is the index behind the string that starts at i.
+func endOfString(b []byte, i int) int {
+	for i++; b[i] != '"'; i++ {
+		if b[i] == '\\' {
+			i++
+		}
+	}
+	return i + 1
+}
+
+// endOfValue is the index behind the value that starts at i.
+func endOfValue(b []byte, i int) int {
+	switch b[i] {
+	case '"':
+		return endOfString(b, i)
+	case '{', '[':
+		for depth := 0; ; {
+			switch b[i] {
+			case '"':
+				i = endOfString(b, i)
+				continue
+			case '{', '[':
+				depth++
+			case '}', ']':
+				if depth--; depth == 0 {
+					return i + 1
+				}
+			}
+			i++
+		}
+	default:
+		for i < len(b) && !bytes.ContainsRune([]byte(" \t\r\n,]}"), rune(b[i])) {
+			i++
+		}
+		return i
+	}
+}
