@@ -166,13 +166,26 @@ func BenchmarkCheck500(b *testing.B) {
 	v := use(b, Config{}, s, &Report{EffectiveDate: today}).View()
 	phones := randomPhones(1 << 20)
 	verdicts := make([]saaf.Verdict, saaf.MaxBulk)
-	i := 0
-	b.ReportAllocs()
-	for b.Loop() {
-		for j := range verdicts {
-			verdicts[j] = v.Check(phones[i+j], noon)
-		}
-		i = (i + len(verdicts)) % (len(phones) - len(verdicts))
+	for _, c := range []struct {
+		name  string
+		check func(phones []saaf.Phone)
+	}{
+		{"one by one", func(phones []saaf.Phone) {
+			for i, p := range phones {
+				verdicts[i] = v.Check(p, noon)
+			}
+		}},
+		{"together", func(phones []saaf.Phone) { verdicts = v.CheckAll(verdicts[:0], phones, noon) }},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			i := 0
+			b.ReportAllocs()
+			for b.Loop() {
+				c.check(phones[i : i+saaf.MaxBulk])
+				i = (i + saaf.MaxBulk) % (len(phones) - saaf.MaxBulk)
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(loads(len(s.data), phones, b.N*saaf.MaxBulk)), "x-load")
+		})
 	}
 }
 

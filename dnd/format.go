@@ -49,13 +49,12 @@ const (
 	rankGroup  = 4096 // numbers for each rank
 	rankPart   = 1024 // numbers for each count inside a rank
 	ranksSize  = (headSpan + rankGroup - 1) / rankGroup * 8
-	rankBits   = 12                   // of a count inside a rank
-	rankBefore = 3 * rankBits         // where the count before the group begins
-	setBits    = 12                   // of a place in the dictionary
-	maxSets    = 1<<setBits - 1       // places are 1 to 4,095
-	maxCode    = 254                  // the last place that fits into a code
-	codeBeyond = maxCode + 1          // the code of the overflow list
-	maxFile    = int64(1) << (32 + 3) // blocks are found by uint32, in units of 8 bytes
+	rankBits   = 12             // of a count inside a rank
+	rankBefore = 3 * rankBits   // where the count before the group begins
+	setBits    = 12             // of a place in the dictionary
+	maxSets    = 1<<setBits - 1 // places are 1 to 4,095
+	maxCode    = 254            // the last place that fits into a code
+	codeBeyond = maxCode + 1    // the code of the overflow list
 	minFile    = headerSize + directorySize
 )
 
@@ -64,7 +63,7 @@ const (
 	version = 1
 )
 
-// Offsets in the header. What they leave is zero.
+// Offsets in the header. The rest is zero.
 const (
 	atVersion = 8    // uint32
 	atDate    = 12   // int32, days since 1970-01-01 IST
@@ -74,6 +73,7 @@ const (
 	atHeads   = 40   // uint32, blocks
 	atSets    = 44   // uint32, dictionary entries
 	atTables  = 48   // uint32, CRC-32C of directory and dictionary
+	atZero    = 52   // a byte without a bit, for numbers that have none
 	atCheck   = 4092 // uint32, CRC-32C of the header before it
 )
 

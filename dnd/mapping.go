@@ -51,8 +51,6 @@ func mapFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("%s is not a file", path)
 	case info.Size() == 0: // which cannot be mapped
 		return nil, nil
-	case info.Size() > maxFile:
-		return nil, fmt.Errorf("%s is not a registry snapshot", path)
 	}
 	data, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, unix.MAP_SHARED)
 	if err != nil {

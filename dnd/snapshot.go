@@ -14,7 +14,7 @@ import (
 // why every reader of data keeps the Snapshot alive until it has read.
 type Snapshot struct {
 	data   []byte               // the mapped file
-	blocks [numHeads]uint32     // where a block begins, in units of 8 bytes; 0 where there is none
+	first  [numHeads]uint64     // the bit of the first number of a head; 0 where there is no block
 	counts [numHeads]headCounts // the directory
 	sets   []usedSet            // the dictionary; the first is at 1
 	info   Info
@@ -32,20 +32,44 @@ func (s *Snapshot) Info() Info { return s.info }
 // Lookup returns what the snapshot holds about p. A number outside 1000000000 to
 // 9999999999 is not listed.
 func (s *Snapshot) Lookup(p saaf.Phone) (e Entry) {
-	head, n := uint64(p)/headSpan, uint64(p)%headSpan
-	if head >= numHeads { // a negative number, too
-		return e
-	}
-	at := uint64(s.blocks[head]) * 8
-	if at != 0 && s.data[at+n/8]>>(n%8)&1 != 0 {
-		e = s.listed(int(head), uint32(n))
+	if at := s.bit(p); s.data[at/8]>>(at%8)&1 != 0 {
+		e = s.listed(p)
 	}
 	runtime.KeepAlive(s)
 	return e
 }
 
+// bit is where in the file the bit of p is, counted from the least bit of the
+// first byte.
+func (s *Snapshot) bit(p saaf.Phone) uint64 {
+	head, n := uint64(p)/headSpan, uint64(p)%headSpan // of a negative number, a head far beyond
+	if head < numHeads && s.first[head] != 0 {
+		return s.first[head] + n
+	}
+	return 8 * atZero
+}
+
+// fetch brings the bits of at most [batch] phones near the processor. Their loads
+// are on their way together: they take as long as a few that wait for each other.
+func (s *Snapshot) fetch(phones []saaf.Phone) {
+	var places [batch]uint64
+	for i, p := range phones {
+		places[i] = s.bit(p) / 8
+	}
+	var sum byte
+	for _, at := range places[:len(phones)] {
+		sum += s.data[at]
+	}
+	runtime.KeepAlive(sum) // so that it is computed
+	runtime.KeepAlive(s)
+}
+
+// batch is how many numbers are looked up together.
+const batch = 64
+
 // listed is the entry of an active number.
-func (s *Snapshot) listed(head int, n uint32) Entry {
+func (s *Snapshot) listed(p saaf.Phone) Entry {
+	head, n := int(p/headSpan), uint32(p%headSpan)
 	if s.counts[head].partial == 0 {
 		return Entry{Listed: true}
 	}
@@ -60,7 +84,7 @@ func (s *Snapshot) block(head int) block {
 
 // raw is the bytes of a block; the caller keeps s alive while it uses them.
 func (s *Snapshot) raw(head int) []byte {
-	at := int64(s.blocks[head]) * 8
+	at := int64(s.first[head] / 8)
 	return s.data[at : at+s.counts[head].size()]
 }
 
@@ -118,7 +142,7 @@ func (s *Snapshot) readHeader() (tables uint32, err error) {
 	switch {
 	case s.info.Bytes != int64(len(h)):
 		return 0, fmt.Errorf("has %d bytes where its header says %d: it %w", len(h), s.info.Bytes, errDamaged)
-	case s.info.Sets > maxSets || s.info.EffectiveDate <= 0:
+	case s.info.Sets > maxSets || s.info.EffectiveDate <= 0 || h[atZero] != 0:
 		return 0, errDamaged
 	}
 	return le.Uint32(h[atTables:]), nil
@@ -137,10 +161,7 @@ func (s *Snapshot) readDirectory(at int64) error {
 		if c.active == 0 {
 			continue
 		}
-		if at > maxFile {
-			return errDamaged
-		}
-		s.blocks[head] = uint32(at / 8)
+		s.first[head] = uint64(at) * 8
 		at += c.size()
 		sum.Heads++
 		sum.Numbers += int64(c.active)

@@ -39,7 +39,7 @@ func (v *View) Replaced() <-chan struct{} { return v.replaced }
 // it does for a p outside 1000000000 to 9999999999, which is nobody's number.
 func (v *View) Check(p saaf.Phone, now time.Time) saaf.Verdict {
 	switch state, _ := v.state(now); {
-	case state == None || p < firstPhone || p > lastPhone:
+	case state == None || !isPhone(p):
 		return saaf.Verdict{Reason: saaf.RegistryUnavailable}
 	case state == Stale:
 		return saaf.Verdict{Reason: saaf.RegistryStale}
@@ -47,11 +47,24 @@ func (v *View) Check(p saaf.Phone, now time.Time) saaf.Verdict {
 	return saaf.Verdict{Reason: v.snapshot.Lookup(p).reason(), Snapshot: v.ref, CheckedAt: now}
 }
 
-// Phones have ten digits and do not begin with 0.
-const (
-	firstPhone = 1_000_000_000
-	lastPhone  = 9_999_999_999
-)
+// CheckAll appends the verdict about each phone to dst, as [View.Check] gives it.
+// For many numbers it is several times faster.
+func (v *View) CheckAll(dst []saaf.Verdict, phones []saaf.Phone, now time.Time) []saaf.Verdict {
+	for len(phones) > 0 {
+		some := phones[:min(len(phones), batch)]
+		if v.snapshot != nil {
+			v.snapshot.fetch(some)
+		}
+		for _, p := range some {
+			dst = append(dst, v.Check(p, now))
+		}
+		phones = phones[len(some):]
+	}
+	return dst
+}
+
+// isPhone reports whether p has ten digits and does not begin with 0.
+func isPhone(p saaf.Phone) bool { return 1_000_000_000 <= p && p <= 9_999_999_999 }
 
 // Lookup is what the snapshot holds about p, however old it is. ok is false when
 // there is no snapshot. It explains a verdict; only [View.Check] makes one.

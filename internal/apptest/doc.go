@@ -1,0 +1,2 @@
+// Package apptest builds and starts the real program for tests.
+package apptest
