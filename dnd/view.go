@@ -38,25 +38,49 @@ func (v *View) Replaced() <-chan struct{} { return v.replaced }
 // nothing answers, the finding is unknown and names neither snapshot nor time; so
 // it does for a p outside 1000000000 to 9999999999, which is nobody's number.
 func (v *View) Check(p saaf.Phone, now time.Time) saaf.Verdict {
-	switch state, _ := v.state(now); {
-	case state == None || !isPhone(p):
-		return saaf.Verdict{Reason: saaf.RegistryUnavailable}
-	case state == Stale:
-		return saaf.Verdict{Reason: saaf.RegistryStale}
+	verdict, answers := v.verdict(now)
+	if answers {
+		v.settle(&verdict, p)
 	}
-	return saaf.Verdict{Reason: v.snapshot.Lookup(p).reason(), Snapshot: v.ref, CheckedAt: now}
+	return verdict
+}
+
+// verdict is what all verdicts at the instant now have in common. When the
+// registry does not answer, it is the verdict.
+func (v *View) verdict(now time.Time) (common saaf.Verdict, answers bool) {
+	switch state, _ := v.state(now); state {
+	case None:
+		return saaf.Verdict{Reason: saaf.RegistryUnavailable}, false
+	case Stale:
+		return saaf.Verdict{Reason: saaf.RegistryStale}, false
+	}
+	return saaf.Verdict{Snapshot: v.ref, CheckedAt: now}, true
+}
+
+// settle makes the verdict about p out of what all have in common, when the
+// registry answers.
+func (v *View) settle(common *saaf.Verdict, p saaf.Phone) {
+	if !isPhone(p) {
+		*common = saaf.Verdict{Reason: saaf.RegistryUnavailable}
+		return
+	}
+	common.Reason = v.snapshot.Lookup(p).reason()
 }
 
 // CheckAll appends the verdict about each phone to dst, as [View.Check] gives it.
 // For many numbers it is several times faster.
 func (v *View) CheckAll(dst []saaf.Verdict, phones []saaf.Phone, now time.Time) []saaf.Verdict {
+	common, answers := v.verdict(now)
 	for len(phones) > 0 {
 		some := phones[:min(len(phones), batch)]
-		if v.snapshot != nil {
+		if answers {
 			v.snapshot.fetch(some)
 		}
 		for _, p := range some {
-			dst = append(dst, v.Check(p, now))
+			dst = append(dst, common)
+			if answers {
+				v.settle(&dst[len(dst)-1], p)
+			}
 		}
 		phones = phones[len(some):]
 	}
