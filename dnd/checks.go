@@ -62,12 +62,12 @@ func (j *job) check(o *outline) {
 func (j *job) warnOfRows() {
 	rows := j.report.Total
 	if n := rows.UnknownOpstype; n > 0 {
-		j.report.warn("%s rows have an opstype other than A and D and count as A", grouped(n))
+		j.report.warn("rows whose opstype is neither A nor D, which count as A: %s", grouped(n))
 	}
 	if n := rows.UnreadablePreferences; n > 0 {
-		j.report.warn("%s rows have preferences that cannot be read and block fully", grouped(n))
+		j.report.warn("rows whose preferences cannot be read, which block fully: %s", grouped(n))
 	}
 	if n := j.report.Conflicts; n > 0 {
-		j.report.warn("%s numbers have both A and D rows and stay active", grouped(n))
+		j.report.warn("numbers with both A and D rows, which stay active: %s", grouped(n))
 	}
 }

@@ -58,21 +58,27 @@ func (a *Adapter) Wrap(next http.Handler) http.Handler {
 		rec := &recorder{ResponseWriter: w}
 		rec.Header().Set("X-Request-Id", ev.RequestID)
 		defer func() {
-			if p := recover(); p != nil {
-				if p == http.ErrAbortHandler {
-					panic(p)
-				}
+			p := recover()
+			if p != nil && p != http.ErrAbortHandler {
 				a.Log.ErrorContext(r.Context(), "handler panicked", "request_id", ev.RequestID, "panic", p, "stack", string(debug.Stack()))
 				if rec.status == 0 {
 					writeError(rec, r, a.Log, fmt.Errorf("panic: %v", p))
+					p = nil
 				}
 			}
 			a.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 				slog.String("method", r.Method), slog.String("route", ev.Route), slog.Int("status", rec.status),
 				slog.Duration("took", time.Since(start)), slog.String("tenant", ev.Tenant), slog.String("key", ev.Key),
 				slog.String("error_code", ev.ErrorCode), slog.String("request_id", ev.RequestID))
+			if p != nil {
+				// Part of an answer is out. Cut the connection, so that nobody takes it for the whole.
+				panic(http.ErrAbortHandler)
+			}
 		}()
 		next.ServeHTTP(rec, r)
+		if rec.status == 0 {
+			rec.status = http.StatusOK // what net/http sends for a handler that wrote nothing
+		}
 	})
 }
 

@@ -25,7 +25,7 @@ func kills() int {
 	if os.Getenv("SAAF_LONG") != "" {
 		return 100
 	}
-	return 6
+	return 10
 }
 
 // command runs the built program on a data directory and returns what it prints.
