@@ -9,9 +9,9 @@ import (
 const description = `saaf takes leads for outbound campaigns over an HTTP API and checks every number against the do-not-call
 registry the moment it arrives. A number on the registry is kept, marked and never dialled.
 
-Try it:           saaf demo
-Run it:           saaf serve
-Load a registry:  saaf registry import full.zip --full --effective-date ${today}`
+    saaf demo                                 see it at work
+    saaf serve                                run it
+    saaf registry import full.zip --full --effective-date ${today}`
 
 // cli is the whole command line. Flags, environment variables, defaults and help
 // have this one source.

@@ -1,0 +1,114 @@
+package main
+
+import (
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/alecthomas/kong"
+
+	"saaf/internal/apptest"
+)
+
+func readDoc(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("..", "..", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// TestReadmeShowsTheDemo compares the table of the README with what the demo
+// prints today.
+func TestReadmeShowsTheDemo(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(binary, "demo", "--exit", "--listen", "127.0.0.1:0")
+	cmd.Env = apptest.Environ()
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, found := strings.Cut(string(out), "\n\n")
+	if !found || !strings.Contains(table, "not_registered") {
+		t.Fatalf("the demo prints no table:\n%s", out)
+	}
+	if !strings.Contains(readDoc(t, "README.md"), table) {
+		t.Errorf("README.md does not show what the demo prints:\n%s", table)
+	}
+}
+
+// serveFlags are the flags of serve and their variables.
+func serveFlags(t *testing.T) map[string]string {
+	t.Helper()
+	parser, err := kong.New(&cli{}, kong.Vars{"today": today()}, kong.Writers(io.Discard, io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	flags := make(map[string]string)
+	for _, node := range parser.Model.Children {
+		if node.Name != "serve" {
+			continue
+		}
+		for _, f := range node.Flags {
+			flags["--"+f.Name] = strings.Join(f.Envs, "")
+		}
+	}
+	if len(flags) == 0 {
+		t.Fatal("serve has no flags")
+	}
+	return flags
+}
+
+// TestReadmeListsTheSettings holds the flags of serve, the variables that a start
+// accepts, and the table of the README together.
+func TestReadmeListsTheSettings(t *testing.T) {
+	t.Parallel()
+	readme := readDoc(t, "README.md")
+	var envs []string
+	for flag, env := range serveFlags(t) {
+		if !strings.Contains(readme, "`"+flag+"`") || env == "" || !strings.Contains(readme, "`"+env+"`") {
+			t.Errorf("README.md does not list %s with its variable %q", flag, env)
+		}
+		envs = append(envs, env)
+	}
+	slices.Sort(envs)
+	known := slices.Sorted(slices.Values(settingNames))
+	if !slices.Equal(envs, known) {
+		t.Errorf("settingNames are %v, the flags of serve have %v", known, envs)
+	}
+}
+
+// TestArchitectureNamesWhatExists fails when ARCHITECTURE.md speaks of a test, a
+// file or a package that is not there.
+func TestArchitectureNamesWhatExists(t *testing.T) {
+	t.Parallel()
+	doc := readDoc(t, "ARCHITECTURE.md")
+	var code strings.Builder
+	err := filepath.WalkDir(filepath.Join("..", ".."), func(path string, d os.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		code.Write(b)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range regexp.MustCompile("`((?:Test|Fuzz)\\w+)`").FindAllStringSubmatch(doc, -1) {
+		if !strings.Contains(code.String(), "func "+name[1]+"(") {
+			t.Errorf("ARCHITECTURE.md names %s, which does not exist", name[1])
+		}
+	}
+	for _, name := range regexp.MustCompile("`([\\w/]+\\.(?:go|txtar))`").FindAllStringSubmatch(doc, -1) {
+		if _, err := os.Stat(filepath.Join("..", "..", name[1])); err != nil {
+			t.Errorf("ARCHITECTURE.md names %s, which does not exist", name[1])
+		}
+	}
+}
