@@ -27,7 +27,7 @@ type Config struct {
 	Ready func() error
 
 	MaxBody     int64 // bytes of one body, default 16 MiB
-	MaxInFlight int64 // bytes of all bodies in flight, default 256 MiB
+	MaxInFlight int64 // bytes of all bodies in flight, default 256 MiB, at least MaxBody
 }
 
 // API serves the routes.
@@ -50,6 +50,7 @@ func New(c Config) *API {
 	if c.MaxInFlight <= 0 {
 		c.MaxInFlight = web.DefaultMaxInFlight
 	}
+	c.MaxInFlight = max(c.MaxInFlight, c.MaxBody) // or the largest body would never get in
 	return &API{
 		store: c.Store, auth: c.Auth, intake: c.Intake, scrub: c.Scrub, ready: c.Ready,
 		web:    web.Adapter{Log: c.Log.With("component", "api")},

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"slices"
+
 	"saaf"
 	"saaf/web"
 )
@@ -85,11 +87,8 @@ func decodeSettings(obj web.Value, s *saaf.CampaignSettings, ignored *ignoredMem
 			ignored.add(name)
 		}
 	}
-	for _, wrong := range s.Validate() {
-		if !d.reported(wrong) {
-			d.wrong = append(d.wrong, wrong)
-		}
-	}
+	// What could not be read still has its old value: nothing is to be said of that.
+	d.wrong = append(d.wrong, slices.DeleteFunc(s.Validate(), d.reported)...)
 	if s.Name == "" && member(obj, "name") == nil {
 		d.missing("name")
 	}
@@ -136,8 +135,8 @@ func (d *settingsDecoder) window(v web.Value, into **saaf.CallingWindow, ignored
 		return
 	}
 	w := &saaf.CallingWindow{Days: saaf.EveryDay()}
-	ok := v.Kind() == web.Object
 	var hasStart, hasEnd bool
+	hasDays := true
 	for name, v := range v.Members() {
 		switch name {
 		case "start":
@@ -146,12 +145,12 @@ func (d *settingsDecoder) window(v web.Value, into **saaf.CallingWindow, ignored
 			hasEnd = v.Kind() == web.String && v.Decode(&w.End) == nil
 		case "days":
 			w.Days = nil
-			ok = ok && v.Kind() == web.Array && v.Decode(&w.Days) == nil
+			hasDays = v.Kind() == web.Array && v.Decode(&w.Days) == nil
 		default:
 			ignored.add("calling_window." + name)
 		}
 	}
-	if !ok || !hasStart || !hasEnd {
+	if !hasStart || !hasEnd || !hasDays { // a value that is no object has none
 		d.wrong = append(d.wrong, saaf.BodyField("calling_window",
 			`calling_window must be null or {"start": "10:00", "end": "18:00", "days": [1, 2, 3, 4, 5]}, times in IST, 1 is Monday`, "value_error.calling_window"))
 		return

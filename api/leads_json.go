@@ -84,8 +84,8 @@ func (g *ignoredMembers) add(name string) {
 func (g ignoredMembers) list() []string {
 	sentences := make([]string, len(g))
 	for i, name := range g {
-		if len(name) > 100 {
-			name = name[:100] + "..."
+		if r := []rune(name); len(r) > 100 {
+			name = string(r[:100]) + "..."
 		}
 		sentences[i] = fmt.Sprintf("unknown member %q was ignored", name)
 	}

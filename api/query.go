@@ -110,11 +110,15 @@ func parseBool(s string) (bool, error) {
 
 // parseTime reads RFC 3339. A plus sign that was not percent-encoded arrives as a
 // space. Stored times are whole milliseconds, so that both "from" and "before" an
-// instant between two of them mean the later one.
+// instant between two of them mean the later one. No lead is older than 1970, and
+// some programs write "no limit" as the year 1.
 func parseTime(s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339, strings.Replace(s, " ", "+", 1))
 	if err != nil {
 		return t, errors.New("ensure this value is a time in RFC 3339, for instance 2026-11-20T09:00:00Z")
+	}
+	if epoch := time.Unix(0, 0); t.Before(epoch) {
+		t = epoch
 	}
 	return t.UTC().Add(time.Millisecond - 1).Truncate(time.Millisecond), nil
 }

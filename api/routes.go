@@ -2,10 +2,12 @@ package api
 
 import (
 	"net/http"
+	"path"
 	"slices"
 	"strings"
 
 	"saaf"
+	"saaf/web"
 )
 
 // base is where the API lives.
@@ -45,27 +47,46 @@ func routes() []route {
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	methods := make(map[string][]string)
-	for _, rt := range routes() {
-		mux.Handle(rt.method+" "+base+rt.path, a.web.Handle(a.serve(rt)))
-		methods[rt.path] = append(methods[rt.path], rt.method)
-		if rt.method == "GET" {
-			methods[rt.path] = append(methods[rt.path], "HEAD")
+	handle := func(method, path string, h web.Handler) {
+		mux.Handle(method+" "+path, a.web.Handle(h))
+		methods[path] = append(methods[path], method)
+		if method == "GET" {
+			methods[path] = append(methods[path], "HEAD")
 		}
 	}
+	for _, rt := range routes() {
+		handle(rt.method, base+rt.path, a.serve(rt))
+	}
+	handle("GET", "/healthz", a.healthz)
+	handle("GET", "/readyz", a.readyz)
 	for path, allow := range methods {
 		slices.Sort(allow)
-		mux.Handle(base+path, a.web.Handle(notAllowed(allow)))
+		mux.Handle(path, a.web.Handle(notAllowed(path, allow)))
 	}
-	mux.Handle("GET /healthz", a.web.Handle(a.healthz))
-	mux.Handle("GET /readyz", a.web.Handle(a.readyz))
-	mux.Handle("/", a.web.Handle(func(http.ResponseWriter, *http.Request) error {
-		return &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "There is nothing at this path; the API is under " + base}
+	notFound := a.web.Handle(nothingHere)
+	mux.Handle("/", notFound)
+	return a.web.Wrap(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !canonical(r.URL.EscapedPath()) {
+			notFound.ServeHTTP(w, r) // the mux would redirect, in HTML
+			return
+		}
+		mux.ServeHTTP(w, r)
 	}))
-	return a.web.Wrap(mux)
 }
 
-func notAllowed(allow []string) func(http.ResponseWriter, *http.Request) error {
+// canonical reports whether a path has no empty and no dot segments.
+func canonical(p string) bool {
+	clean := path.Clean(p)
+	return strings.HasPrefix(p, "/") && (p == clean || clean != "/" && p == clean+"/")
+}
+
+func nothingHere(http.ResponseWriter, *http.Request) error {
+	return &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "There is nothing at this path; the API is under " + base}
+}
+
+func notAllowed(path string, allow []string) web.Handler {
 	return func(_ http.ResponseWriter, r *http.Request) error {
+		web.EventOf(r.Context()).Route = path
 		return &saaf.Error{Code: saaf.NotAllowed, Word: "method_not_allowed", Allow: allow,
 			Message: r.Method + " is not possible here; use " + strings.Join(allow, " or ")}
 	}

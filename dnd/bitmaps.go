@@ -16,12 +16,12 @@ type bitmaps struct {
 // pieceSize holds 134 bitmaps.
 const pieceSize = 16 << 20
 
-// set sets bit n of a bitmap, which is made when it is nil.
-func (m *bitmaps) set(bitmap *[]byte, n uint32) {
+// at is the byte with bit n of a bitmap, which is made when it is nil.
+func (m *bitmaps) at(bitmap *[]byte, n uint32) *byte {
 	if *bitmap == nil {
 		*bitmap = m.next()
 	}
-	(*bitmap)[n/8] |= 1 << (n % 8)
+	return &(*bitmap)[n/8]
 }
 
 // next is a bitmap without a bit.

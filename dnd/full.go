@@ -3,6 +3,7 @@ package dnd
 import (
 	"context"
 	"math/bits"
+	"runtime"
 	"slices"
 
 	"saaf"
@@ -30,16 +31,39 @@ func newFullSet(date saaf.Date, sets *setTable) *fullSet {
 }
 
 func (f *fullSet) add(rows []row) {
+	for len(rows) > 0 {
+		some := rows[:min(len(rows), batch)]
+		rows = rows[len(some):]
+		f.addSome(some)
+	}
+}
+
+// addSome adds at most [batch] rows. Files are in no order, so that every bit is
+// far from the last: their bytes are fetched together before they are changed.
+func (f *fullSet) addSome(rows []row) {
+	var bytes [batch]*byte
+	var bits [batch]byte
+	bitmaps := 0
 	for _, r := range rows {
 		head, n := r.split()
-		switch {
-		case r.deletes():
-			f.memory.set(&f.deleted[head], n)
-		case r.set() == 0:
-			f.memory.set(&f.active[head], n)
-		default:
+		if !r.deletes() && r.set() != 0 {
 			f.partial[head] = append(f.partial[head], place(n, r.set()))
+			continue
 		}
+		bitmap := &f.active[head]
+		if r.deletes() {
+			bitmap = &f.deleted[head]
+		}
+		bytes[bitmaps], bits[bitmaps] = f.memory.at(bitmap, n), 1<<(n%8)
+		bitmaps++
+	}
+	var sum byte
+	for _, b := range bytes[:bitmaps] {
+		sum += *b
+	}
+	runtime.KeepAlive(sum) // so that it is computed
+	for i, b := range bytes[:bitmaps] {
+		*b |= bits[i]
 	}
 }
 
@@ -81,7 +105,8 @@ func (f *fullSet) join(head int) {
 		joined = append(joined, place(n, f.union(same)))
 	}
 	for _, p := range joined {
-		f.memory.set(&f.active[head], p.number())
+		n := p.number()
+		*f.memory.at(&f.active[head], n) |= 1 << (n % 8)
 	}
 	f.partial[head] = joined
 }

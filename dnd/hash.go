@@ -18,7 +18,7 @@ func Verify(ctx context.Context, path string, sum saaf.SHA256) error {
 		return fmt.Errorf("verify registry snapshot: %w", err)
 	}
 	defer f.Close()
-	got, err := hash(ctx, f, func(int) {})
+	got, err := hash(ctx, f, make([]byte, chunkSize), func(int) {})
 	if err != nil {
 		return fmt.Errorf("verify registry snapshot %s: %w", path, err)
 	}
@@ -28,10 +28,10 @@ func Verify(ctx context.Context, path string, sum saaf.SHA256) error {
 	return nil
 }
 
-// hash reads r to its end. It calls progress with the length of each piece read.
-func hash(ctx context.Context, r io.Reader, progress func(n int)) (saaf.SHA256, error) {
+// hash reads r to its end by way of buf. It calls progress with the length of each
+// piece read.
+func hash(ctx context.Context, r io.Reader, buf []byte, progress func(n int)) (saaf.SHA256, error) {
 	h := sha256.New()
-	buf := make([]byte, chunkSize)
 	for {
 		if err := ctx.Err(); err != nil {
 			return saaf.SHA256{}, err

@@ -89,19 +89,19 @@ func (im *Import) Run(ctx context.Context) (*Report, error) {
 	if err := im.validate(); err != nil {
 		return nil, err
 	}
-	j := &job{
-		Import: im,
-		now:    cmp.Or(im.Now, time.Now()),
-		report: &Report{Mode: im.Mode, EffectiveDate: im.EffectiveDate},
+	if err := removeLeftovers(im.Dir); err != nil {
+		return nil, fmt.Errorf("import registry files: %w", err)
 	}
+	j := newJob(im)
 	defer j.close()
-	if err := j.run(ctx); err != nil {
-		if _, ok := errors.AsType[*saaf.Error](err); ok {
-			return j.report, err
-		}
-		return j.report, fmt.Errorf("import registry files: %w", err)
+	outline, err := j.build(ctx)
+	if err == nil && outline != nil {
+		err = j.write(ctx, outline)
 	}
-	return j.report, nil
+	if err != nil && saaf.ErrorCode(err) == saaf.Internal {
+		err = fmt.Errorf("import registry files: %w", err)
+	}
+	return j.report, err
 }
 
 func (im *Import) validate() error {
@@ -128,8 +128,18 @@ type job struct {
 	sets    *setTable
 	content content
 
-	done, total int64 // bytes on the disk, of the present pass over the files
-	rows        []row // of the chunk at work
+	done, total int64  // bytes on the disk, of the present pass over the files
+	buf         []byte // the chunk at work
+	rows        []row  // in it
+}
+
+func newJob(im *Import) *job {
+	return &job{
+		Import: im,
+		now:    cmp.Or(im.Now, time.Now()),
+		buf:    make([]byte, chunkSize),
+		report: &Report{Mode: im.Mode, EffectiveDate: im.EffectiveDate},
+	}
 }
 
 func (j *job) close() {
@@ -141,39 +151,37 @@ func (j *job) close() {
 	}
 }
 
-func (j *job) run(ctx context.Context) error {
+// build reads the files and judges what they come to. Without a word against it
+// there is an outline to write the content by, nil when there is nothing to do.
+func (j *job) build(ctx context.Context) (*outline, error) {
 	j.checkDates()
-	if len(j.report.Refusals) > 0 { // nothing in the files could change it
-		return j.report.judge(j.Override)
+	if err := j.report.judge(j.Override); err != nil { // before much is read in vain
+		return nil, err
 	}
 	if err := j.open(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	if left := j.skip(); !left {
-		return nil
+		return nil, nil
 	}
-	if j.checkOrder(); len(j.report.Refusals) > 0 {
-		if err := j.report.judge(j.Override); err != nil {
-			return err
-		}
+	j.checkOrder()
+	if err := j.report.judge(j.Override); err != nil {
+		return nil, err
 	}
 	if err := j.prepare(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	for i := range j.sources {
 		if err := j.read(ctx, i); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	outline, err := j.content.resolve(ctx, j.report)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	j.check(outline)
-	if err := j.report.judge(j.Override); err != nil {
-		return err
-	}
-	return j.write(ctx, outline)
+	return outline, j.report.judge(j.Override)
 }
 
 // prepare makes the content that the rows go into.
@@ -184,7 +192,7 @@ func (j *job) prepare(ctx context.Context) (err error) {
 		return nil
 	}
 	if j.BaseSHA256 != (saaf.SHA256{}) {
-		got, err := hash(ctx, bytes.NewReader(j.Base.data), func(int) {})
+		got, err := hash(ctx, bytes.NewReader(j.Base.data), j.buf, func(int) {})
 		if err != nil {
 			return err
 		}
@@ -205,9 +213,6 @@ func (j *job) write(ctx context.Context, o *outline) (err error) {
 	if err := os.MkdirAll(j.Dir, 0o700); err != nil {
 		return err
 	}
-	if err := removeLeftovers(j.Dir); err != nil {
-		return err
-	}
 	f, err := createTemp(j.Dir)
 	if err != nil {
 		return err
@@ -215,7 +220,7 @@ func (j *job) write(ctx context.Context, o *outline) (err error) {
 	defer func() { err = errors.Join(err, f.discard()) }()
 
 	sum := sha256.New()
-	out := bufio.NewWriterSize(io.MultiWriter(f, sum), chunkSize)
+	out := bufio.NewWriterSize(io.MultiWriter(f, sum), bitmapSize) // blocks go past it
 	info, err := write(ctx, out, j.content, o, func(done, total int64) {
 		j.progress(Progress{Stage: Writing, BytesDone: done, BytesTotal: total})
 	})

@@ -8,21 +8,17 @@ import (
 
 const (
 	chunkSize = 1 << 20
-	maxLine   = 4096 // bytes of a line without its end; a longer one is malformed
+	maxLine   = 4096 // bytes of a line before its "\n"; a longer one is malformed
 )
 
 // lineReader cuts a stream into chunks of whole lines. A chunk can be parsed
 // without the ones around it.
 type lineReader struct {
 	r    io.Reader
-	buf  []byte
+	buf  []byte // longer than maxLine
 	rest []byte // the unfinished line at the end of the last chunk, a part of buf
 	skip bool   // that line is too long: what follows of it is dropped
 	err  error  // why r ended
-}
-
-func newLineReader(r io.Reader) *lineReader {
-	return &lineReader{r: r, buf: make([]byte, chunkSize)}
 }
 
 // next returns the next chunk, which holds until the call after. With the last
@@ -37,10 +33,11 @@ func (l *lineReader) next() (chunk []byte, err error) {
 		var n int
 		n, l.err = l.r.Read(l.buf[have:])
 		have += l.drop(l.buf[have : have+n])
+		if have < len(l.buf) && l.err == nil {
+			continue
+		}
 		end := bytes.LastIndexByte(l.buf[:have], '\n') + 1
 		switch {
-		case have < len(l.buf) && l.err == nil:
-			continue // fill the chunk
 		case end > 0 && l.err == nil:
 			l.rest = l.buf[end:have]
 			return l.buf[:end], nil

@@ -21,7 +21,7 @@ func (j *job) open(ctx context.Context) error {
 		j.total += s.opened.Size()
 	}
 	for _, s := range j.sources {
-		err := s.hash(ctx, func() { j.progressOf(Hashing, s) })
+		err := s.hash(ctx, j.buf, func() { j.progressOf(Hashing, s) })
 		if err != nil {
 			return fmt.Errorf("read %s: %w", s.name, err)
 		}
@@ -130,7 +130,7 @@ func (j *job) readStream(ctx context.Context, s *source, f *FileReport, stream s
 			j.report.MalformedRows = append(j.report.MalformedRows, MalformedRow{f.Name, stream.member, line, why})
 		}
 	})
-	lines := newLineReader(r)
+	lines := &lineReader{r: r, buf: j.buf}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err

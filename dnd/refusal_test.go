@@ -95,7 +95,9 @@ func TestRefusals(t *testing.T) {
 			func(b *bundle) { b.file("a.csv", good).file("full.csv", "Opstype,Preferences\nA,0\n") },
 			RuleUnreadable, "its header names no column Phone Numbers", false},
 		"header with two phones": {
-			func(b *bundle) { b.file("a.csv", good).file("full.csv", "phone,Phone Numbers\n6000000000,6000000001\n") },
+			func(b *bundle) {
+				b.file("a.csv", good).file("full.csv", "phone,Phone Numbers\n6000000000,6000000001\n")
+			},
 			RuleUnreadable, "or names it twice", false},
 		"shrunk": {
 			func(b *bundle) { b.file("full.csv", good); b.LastFullActive = 2106 },

@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -62,6 +63,28 @@ func (b *bundle) run() (*Snapshot, *Report) {
 		b.t.Fatal(err)
 	}
 	return open(b.t, r.Result.Path), r
+}
+
+// build imports into memory: for tests of many imports, which a disk would slow.
+func (b *bundle) build() (*Snapshot, *Report) {
+	b.t.Helper()
+	j := newJob(&b.Import)
+	defer j.close()
+	o, err := j.build(b.t.Context())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	var file bytes.Buffer
+	info, err := write(b.t.Context(), &file, j.content, o, func(int64, int64) {})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	s, err := newSnapshot(file.Bytes())
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	j.report.Result = &Result{SHA256: sha256.Sum256(file.Bytes()), Info: info}
+	return s, j.report
 }
 
 func open(t testing.TB, path string) *Snapshot {

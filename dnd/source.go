@@ -40,11 +40,8 @@ func openSource(path string) (*source, error) {
 }
 
 // hash reads the whole file and keeps its SHA-256.
-func (s *source) hash(ctx context.Context, progress func()) (err error) {
-	s.sha, err = hash(ctx, io.NewSectionReader(s.file, 0, s.opened.Size()), func(n int) {
-		s.read += int64(n)
-		progress()
-	})
+func (s *source) hash(ctx context.Context, buf []byte, progress func()) (err error) {
+	s.sha, err = hash(ctx, s, buf, func(int) { progress() })
 	s.read = 0
 	return err
 }

@@ -101,7 +101,7 @@ func syncDir(dir string) error {
 // nothing that is still being written, and nothing of another user.
 func removeLeftovers(dir string) error {
 	entries, err := os.ReadDir(dir)
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	for _, e := range entries {

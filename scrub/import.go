@@ -2,18 +2,14 @@ package scrub
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"saaf"
 	"saaf/dnd"
 	"saaf/store"
 )
-
-// keepSnapshots is how many snapshot files are kept: the active one and two to
-// go back to.
-const keepSnapshots = 3
 
 // ImportRequest is a set of registry files to bring in.
 type ImportRequest struct {
@@ -39,7 +35,12 @@ type ImportResult struct {
 //
 // It needs no running server, and running servers need not be told: they watch
 // the deployment version.
-func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest) (ImportResult, error) {
+func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest) (_ ImportResult, err error) {
+	lock, err := shareDir(dir)
+	if err != nil {
+		return ImportResult{}, fmt.Errorf("lock the snapshot directory: %w", err)
+	}
+	defer func() { err = errors.Join(err, lock.release()) }()
 	reg, err := st.Registry(ctx)
 	if err != nil {
 		return ImportResult{}, err
@@ -72,11 +73,13 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 		return ImportResult{Report: report, Snapshot: *reg.Active}, nil
 	}
 	snap, version, err := st.ActivateSnapshot(ctx, snapshotRecord(report, reg.Active, req), active)
+	// Also after a failure and for a caller who has gone: what was built for
+	// nothing must not stay.
+	if perr := lock.prune(context.WithoutCancel(ctx), st, keepSnapshots); perr != nil {
+		report.Warnings = append(report.Warnings, "old snapshot files could not be removed: "+perr.Error())
+	}
 	if err != nil {
 		return ImportResult{Report: report}, err
-	}
-	if err := pruneSnapshots(ctx, st, dir, keepSnapshots); err != nil && !os.IsNotExist(err) {
-		report.Warnings = append(report.Warnings, "old snapshot files could not be removed: "+err.Error())
 	}
 	return ImportResult{Report: report, Snapshot: snap, Version: version}, nil
 }

@@ -17,6 +17,10 @@ const (
 	// recheckEvery is how often leads that no registry has answered for are
 	// looked for.
 	recheckEvery = time.Second
+	// busyPause and busyTries are how long a pass waits for a store that has too
+	// much to do.
+	busyPause = 50 * time.Millisecond
+	busyTries = 100
 )
 
 // Run re-checks leads until ctx ends: all unfinished ones when the registry has
@@ -52,63 +56,88 @@ func (s *Service) recheck(ctx context.Context) error {
 	if st.Active == nil || st.Active.ID != view.Ref().ID {
 		return nil // the active snapshot is about to be loaded here
 	}
-	if err := s.verify(ctx, st.Active); err != nil {
-		return err
-	}
 	if st.Confirmed == st.Active.ID {
-		return s.sweep(ctx, view, true)
+		_, err := s.sweep(ctx, view, true)
+		return err
 	}
 	// Leads that were judged by an older snapshot and wait for the writer are
 	// judged anew when it gets to them; behind the barrier none is under way.
-	if err := s.store.Barrier(ctx); err != nil {
+	if err := patiently(ctx, func() error { return s.store.Barrier(ctx) }); err != nil {
 		return err
 	}
 	start := time.Now()
-	if err := s.sweep(ctx, view, false); err != nil {
+	if whole, err := s.sweep(ctx, view, false); err != nil || !whole {
 		return err
 	}
-	if err := s.store.ConfirmSnapshot(ctx, st.Active.ID); err != nil {
+	if err := patiently(ctx, func() error { return s.store.ConfirmSnapshot(ctx, st.Active.ID) }); err != nil {
 		return err
 	}
 	s.log.InfoContext(ctx, "all leads re-checked", "snapshot", st.Active.ID.String(), "took", time.Since(start))
 	return nil
 }
 
-// sweep walks the unfinished leads campaign by campaign.
-func (s *Service) sweep(ctx context.Context, view *dnd.View, onlyUnchecked bool) error {
+// sweep walks the unfinished leads campaign by campaign. It reports whether the
+// view judged all of them.
+func (s *Service) sweep(ctx context.Context, view *dnd.View, onlyUnchecked bool) (whole bool, err error) {
 	campaigns, err := s.store.CampaignsToRecheck(ctx, onlyUnchecked)
 	if err != nil {
-		return err
+		return false, err
 	}
 	for _, id := range campaigns {
-		if err := s.sweepCampaign(ctx, view, id); err != nil {
-			return err
+		if whole, err := s.sweepCampaign(ctx, view, id); err != nil || !whole {
+			return false, err
 		}
 	}
-	return nil
+	return s.stands(view, time.Now()), nil
 }
 
-func (s *Service) sweepCampaign(ctx context.Context, view *dnd.View, campaign saaf.CampaignID) error {
+func (s *Service) sweepCampaign(ctx context.Context, view *dnd.View, campaign saaf.CampaignID) (whole bool, err error) {
 	var above saaf.LeadID
 	for {
-		if s.registry.View() != view {
-			return nil // the registry moved: the next pass judges all of them
-		}
 		leads, err := s.store.UnfinishedLeads(ctx, campaign, above, recheckChunk)
 		if err != nil || len(leads) == 0 {
+			return err == nil, err
+		}
+		now := time.Now().UTC().Truncate(time.Millisecond)
+		if !s.stands(view, now) {
+			return false, nil // another pass judges all of them
+		}
+		stored, changes := 0, judge(view, leads, now)
+		if len(changes) > 0 {
+			err := patiently(ctx, func() (err error) {
+				stored, err = s.store.ApplyRechecks(ctx, campaign, changes)
+				return err
+			})
+			if err != nil {
+				return false, err
+			}
+			s.log.LogAttrs(ctx, slog.LevelDebug, "leads changed by re-check",
+				slog.String("campaign", campaign.String()), slog.Int("leads", stored))
+		}
+		if stored == len(changes) {
+			above = leads[len(leads)-1].ID
+		} // else some were no longer what they were when they were judged: once more
+	}
+}
+
+// stands reports whether view is still what this process answers from, and answers.
+func (s *Service) stands(view *dnd.View, now time.Time) bool {
+	return s.registry.View() == view && view.Freshness(now).Answers()
+}
+
+// patiently tries again for a while when the store has too much to do: to give a
+// pass up would mean to read everything again.
+func patiently(ctx context.Context, do func() error) error {
+	for try := 1; ; try++ {
+		err := do()
+		if saaf.ErrorCode(err) != saaf.Unavailable || try == busyTries {
 			return err
 		}
-		above = leads[len(leads)-1].ID
-		changes := judge(view, leads, time.Now().UTC().Truncate(time.Millisecond))
-		if len(changes) == 0 {
-			continue
+		select {
+		case <-time.After(busyPause):
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		n, err := s.store.ApplyRechecks(ctx, campaign, changes)
-		if err != nil {
-			return err
-		}
-		s.log.LogAttrs(ctx, slog.LevelDebug, "leads changed by re-check",
-			slog.String("campaign", campaign.String()), slog.Int("leads", n))
 	}
 }
 

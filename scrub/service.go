@@ -2,10 +2,11 @@ package scrub
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -30,10 +31,19 @@ type Service struct {
 	dir      string
 	log      *slog.Logger
 
-	mu       sync.Mutex
-	problem  string          // guarded by mu; why the active snapshot is not served
-	verified saaf.SnapshotID // guarded by mu; the snapshot whose file was read whole and matched its hash
-	damaged  saaf.SnapshotID // guarded by mu; the snapshot whose file did not
+	loading sync.Mutex  // held by Load from its look at the store to the swap
+	damaged damagedFile // guarded by loading
+
+	mu      sync.Mutex // guards problem, and the registry together with it
+	problem string     // why the active snapshot is not served
+}
+
+// damagedFile is a file that was read whole and did not match the hash of its
+// snapshot: it is not read again before it changes.
+type damagedFile struct {
+	snapshot saaf.SnapshotID
+	file     os.FileInfo
+	err      error // what was found
 }
 
 // NewService returns a Service that answers unknown until the first [Service.Load].
@@ -48,83 +58,91 @@ type Serving struct {
 	Problem  string          // why it is not the active snapshot; empty when it is
 }
 
-// Load makes this process answer from the active snapshot. When its file cannot
-// be opened the process answers unknown, never from an older snapshot, and
-// Problem says why.
+// Load makes this process answer from the active snapshot, whose file is first
+// read whole: a damaged disk must not turn a listed number into a clean one. When
+// the file cannot be read or is not what was imported the process answers unknown,
+// never from an older snapshot, and Problem says why. The next Load tries again.
 func (s *Service) Load(ctx context.Context) (Serving, error) {
+	// Of two, the one that looked first must not swap last.
+	s.loading.Lock()
+	defer s.loading.Unlock()
 	st, err := s.store.Registry(ctx)
 	if err != nil {
 		return Serving{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	serving := s.registry.View().Ref().ID
 	switch {
 	case st.Active == nil:
-		if serving != 0 {
-			s.registry.Use(nil, saaf.SnapshotRef{})
+		s.use(nil, saaf.SnapshotRef{}, "")
+	case st.Active.ID != s.registry.View().Ref().ID:
+		if err := s.open(ctx, st.Active); err != nil {
+			return Serving{}, err
 		}
-		s.problem = ""
-	case st.Active.ID == s.damaged:
-	case st.Active.ID != serving:
-		s.open(ctx, st.Active)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return Serving{Version: st.Version, Snapshot: s.registry.View().Ref().ID, Problem: s.problem}, nil
 }
 
-// open swaps the snapshot in; s.mu is held.
-func (s *Service) open(ctx context.Context, active *saaf.Snapshot) {
+// open swaps the snapshot in, or says in problem why it does not; s.loading is
+// held. An error is that of ctx.
+func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 	start := time.Now()
-	snap, err := dnd.Open(snapshotPath(s.dir, active.SHA256))
-	if err == nil && snap.Info().Numbers != active.Numbers {
-		err = fmt.Errorf("it holds %d numbers and the record says %d", snap.Info().Numbers, active.Numbers)
-	}
-	if err != nil {
-		problem := fmt.Sprintf("snapshot %s cannot be opened: %v", active.ID, err)
-		if s.problem != problem {
-			s.log.ErrorContext(ctx, "the active snapshot cannot be opened, answering unknown", "snapshot", active.ID.String(), "error", err)
-		}
-		s.problem = problem
-		s.registry.Use(nil, saaf.SnapshotRef{})
-		return
-	}
-	s.problem = ""
-	s.registry.Use(snap, saaf.SnapshotRef{ID: active.ID, EffectiveDate: active.EffectiveDate})
-	s.log.InfoContext(ctx, "answering from snapshot", "snapshot", active.ID.String(),
-		"effective_date", active.EffectiveDate.String(), "numbers", active.Numbers, "took", time.Since(start))
-}
-
-// verify reads the file of the snapshot whole, once, and stops answering from it
-// when it is not what was imported: a damaged disk must not turn a listed number
-// into a clean one.
-func (s *Service) verify(ctx context.Context, active *saaf.Snapshot) error {
-	s.mu.Lock()
-	done := s.verified == active.ID
-	s.mu.Unlock()
-	if done {
-		return nil
-	}
-	err := dnd.Verify(ctx, snapshotPath(s.dir, active.SHA256), active.SHA256)
+	snap, err := s.read(ctx, active)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err == nil {
-		s.verified = active.ID
+	if err != nil {
+		problem := fmt.Sprintf("snapshot %s cannot be used: %v", active.ID, err)
+		if s.use(nil, saaf.SnapshotRef{}, problem) {
+			s.log.ErrorContext(ctx, "the active snapshot cannot be used, answering unknown", "snapshot", active.ID.String(), "error", err)
+		}
 		return nil
 	}
-	if s.registry.View().Ref().ID == active.ID {
-		s.registry.Use(nil, saaf.SnapshotRef{})
-	}
-	s.damaged = active.ID
-	s.problem = fmt.Sprintf("snapshot %s is damaged: %v; import the registry again", active.ID, err)
-	return fmt.Errorf("verify snapshot %s: %w", active.ID, err)
+	s.use(snap, saaf.SnapshotRef{ID: active.ID, EffectiveDate: active.EffectiveDate}, "")
+	s.log.InfoContext(ctx, "answering from snapshot", "snapshot", active.ID.String(),
+		"effective_date", active.EffectiveDate.String(), "numbers", active.Numbers, "took", time.Since(start))
+	return nil
 }
 
-// snapshotPath is where the file of a snapshot is.
-func snapshotPath(dir string, sha saaf.SHA256) string {
-	return filepath.Join(dir, sha.String()+dnd.Extension)
+// read opens the file of a snapshot when it is what was imported; s.loading is
+// held. The hash comes first, because an import may put another file of the same
+// content in place of this one.
+func (s *Service) read(ctx context.Context, active *saaf.Snapshot) (*dnd.Snapshot, error) {
+	path := snapshotPath(s.dir, active.SHA256)
+	file, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if s.damaged.snapshot == active.ID && unchanged(s.damaged.file, file) {
+		return nil, s.damaged.err
+	}
+	err = dnd.Verify(ctx, path, active.SHA256)
+	if _, unread := errors.AsType[*fs.PathError](err); err != nil && !unread && ctx.Err() == nil {
+		s.damaged = damagedFile{active.ID, file, err}
+	}
+	if err != nil {
+		return nil, err
+	}
+	return dnd.Open(path)
+}
+
+// unchanged reports whether a file is as it was.
+func unchanged(was, is os.FileInfo) bool {
+	return os.SameFile(was, is) && was.Size() == is.Size() && was.ModTime().Equal(is.ModTime())
+}
+
+// use answers from snap from now on, nil for none, and reports whether problem,
+// why that is not the active snapshot, is a new one.
+func (s *Service) use(snap *dnd.Snapshot, ref saaf.SnapshotRef, problem string) (news bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	news = s.problem != problem
+	s.problem = problem
+	// From none to none nothing moves.
+	if snap != nil || s.registry.View().Ref() != (saaf.SnapshotRef{}) {
+		s.registry.Use(snap, ref)
+	}
+	return news
 }
 
 // Status says in plain words what this process answers from.
@@ -138,11 +156,10 @@ type Status struct {
 
 // Status is the present status.
 func (s *Service) Status(now time.Time) Status {
-	f := s.registry.View().Freshness(now)
-	st := Status{State: f.State.String(), ID: f.ID, EffectiveDate: f.EffectiveDate, Age: f.Age}
 	s.mu.Lock()
-	problem := s.problem
+	f, problem := s.registry.View().Freshness(now), s.problem
 	s.mu.Unlock()
+	st := Status{State: f.State.String(), ID: f.ID, EffectiveDate: f.EffectiveDate, Age: f.Age}
 	if problem != "" {
 		st.Warnings = append(st.Warnings, problem)
 	}
@@ -155,47 +172,32 @@ func (s *Service) Status(now time.Time) Status {
 // Advice is the sentence for an operator whose registry is not fresh, "" when it
 // is.
 func Advice(f dnd.Freshness) string {
-	days := int(f.Age / (24 * time.Hour))
-	switch f.State {
-	case dnd.None:
+	switch {
+	case f.State == dnd.None:
 		return "No registry snapshot answers: leads are stored unchecked and never dialled. Load one with saaf registry import."
-	case dnd.Warn:
-		return fmt.Sprintf("The registry is %d days old (dated %s): an update is overdue; past its age limit it answers unknown.", days, f.EffectiveDate)
-	case dnd.Stale:
-		return fmt.Sprintf("The registry is %d days old (dated %s) and no longer answers: leads are stored unchecked and never dialled. Load a newer one with saaf registry import.", days, f.EffectiveDate)
+	case f.State == dnd.Warn:
+		return fmt.Sprintf("The registry is %s old (dated %s): an update is overdue; past its age limit it answers unknown.", days(f.Age), f.EffectiveDate)
+	case f.State == dnd.Stale && f.Age < 0:
+		return fmt.Sprintf("The registry is dated %s, which is after today, and does not answer: leads are stored unchecked and never dialled. Correct the clock of this machine.", f.EffectiveDate)
+	case f.State == dnd.Stale:
+		return fmt.Sprintf("The registry is %s old (dated %s) and no longer answers: leads are stored unchecked and never dialled. Load a newer one with saaf registry import.", days(f.Age), f.EffectiveDate)
 	}
 	return ""
+}
+
+// days is an age for a sentence.
+func days(age time.Duration) string {
+	switch n := age / (24 * time.Hour); n {
+	case 0:
+		return "less than a day"
+	case 1:
+		return "1 day"
+	default:
+		return fmt.Sprintf("%d days", n)
+	}
 }
 
 // Answers reports whether a fresh registry stands behind clean verdicts now.
 func (s *Service) Answers(now time.Time) bool {
 	return s.registry.View().Freshness(now).Answers()
-}
-
-// RegistryDir is where snapshot files live in a data directory.
-func RegistryDir(dataDir string) string { return filepath.Join(dataDir, "registry") }
-
-// pruneSnapshots removes the files of all but the newest keep snapshots. Records
-// stay.
-func pruneSnapshots(ctx context.Context, st *store.Store, dir string, keep int) error {
-	list, err := st.Snapshots(ctx, keep)
-	if err != nil {
-		return err
-	}
-	wanted := make(map[string]bool, len(list))
-	for _, s := range list {
-		wanted[filepath.Base(snapshotPath(dir, s.SHA256))] = true
-	}
-	files, err := filepath.Glob(filepath.Join(dir, "*"+dnd.Extension))
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
-		if !wanted[filepath.Base(f)] {
-			if err := os.Remove(f); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }

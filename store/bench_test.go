@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -41,19 +40,18 @@ func benchLeads(r *rand.Rand, n int) []NewLead {
 
 // benchTarget hands out the campaign that the next n leads go to.
 type benchTarget struct {
-	s      *Store
-	tenant saaf.TenantID
+	b *bundle
 
 	mu   sync.Mutex
 	id   saaf.CampaignID // guarded by mu
 	room int             // guarded by mu
 }
 
-func (t *benchTarget) next(b *testing.B, n int) saaf.CampaignID {
+func (t *benchTarget) next(n int) saaf.CampaignID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.room < n {
-		t.id, t.room = newCampaign(b, t.s, t.tenant, saaf.Live).ID, benchCampaign
+		t.id, t.room = t.b.newCampaign(t.b.tenant, saaf.Live), benchCampaign
 	}
 	t.room -= n
 	return t.id
@@ -61,11 +59,11 @@ func (t *benchTarget) next(b *testing.B, n int) saaf.CampaignID {
 
 // benchAdd adds batches of the given size from many goroutines.
 func benchAdd(b *testing.B, goroutines, size int) {
-	s := setup(b).Store
-	target := &benchTarget{s: s, tenant: newTenant(b, s, "bench")}
+	s := setup(b)
+	target := &benchTarget{b: s}
 	var left, added atomic.Int64
 	left.Store(int64(b.N))
-	target.next(b, size)
+	target.next(size)
 	b.ReportAllocs()
 	b.ResetTimer()
 	var wg sync.WaitGroup
@@ -73,8 +71,8 @@ func benchAdd(b *testing.B, goroutines, size int) {
 		wg.Go(func() {
 			r := rand.New(rand.NewPCG(uint64(g), 1))
 			for left.Add(-1) >= 0 {
-				batch := &LeadBatch{Campaign: target.next(b, size), Leads: benchLeads(r, size)}
-				if err := s.AddLeads(b.Context(), target.tenant, saaf.Live, batch); err != nil {
+				batch := &LeadBatch{Campaign: target.next(size), Leads: benchLeads(r, size)}
+				if err := s.AddLeads(s.ctx, s.tenant, saaf.Live, batch); err != nil {
 					b.Error(err)
 					return
 				}
@@ -108,6 +106,9 @@ func BenchmarkRawLoop(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer conn.Close()
+	if err := keepMemory(conn); err != nil {
+		b.Fatal(err)
+	}
 	r := rand.New(rand.NewPCG(0, 1))
 	begin, commit, stmt := conn.Prep("BEGIN IMMEDIATE"), conn.Prep("COMMIT"), conn.Prep(sqlInsertLead)
 	step := func(s *sqlite.Stmt) {
@@ -149,6 +150,3 @@ func BenchmarkRawLoop(b *testing.B) {
 	}
 	b.ReportMetric(float64(rows)/b.Elapsed().Seconds(), "leads/s")
 }
-
-// benchSmall is set when benchmarks only have to show that they still work.
-var benchSmall = os.Getenv("SAAF_BENCH_SMALL") != ""

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -16,7 +17,7 @@ type NewLead struct {
 	Input   saaf.LeadInput
 	Verdict saaf.Verdict
 
-	ID        saaf.LeadID // of the new lead, or of the one that is there for a duplicate (0 if it has gone since)
+	ID        saaf.LeadID // of the new lead; for a duplicate of the one that is there, 0 when that cannot be told
 	Duplicate bool        // the phone was in the campaign already, or earlier in the batch
 }
 
@@ -52,13 +53,15 @@ const sqlInsertLead = `
 // AddLeads stores a batch and returns when it is on the disk. A phone that is in
 // the campaign already leaves the stored lead unchanged and is marked Duplicate.
 // The campaign is judged inside the transaction: NotFound when it is not the
-// tenant's or of the other environment, Conflict when it is completed.
+// tenant's or of the other environment, Conflict when it is completed. An error
+// means that nothing was stored, but for the one that says it does not know.
 func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) error {
 	err := s.write(ctx, len(b.Leads), func(t *tx) error { return t.addLeads(tenant, env, b) })
 	if err != nil {
 		return wrap("add leads", err)
 	}
-	return wrap("find duplicates", s.fillDuplicates(ctx, b))
+	s.fillDuplicates(ctx, b)
+	return nil
 }
 
 func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) error {
@@ -80,9 +83,11 @@ func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) 
 		if err != nil {
 			return err
 		}
-		if l.Duplicate = !added; added {
-			t.count(b.Campaign, l.Status(), l.Verdict.Reason, 1)
+		if l.Duplicate = !added; l.Duplicate {
+			l.ID = 0 // fillDuplicates finds it
+			continue
 		}
+		t.count(b.Campaign, l.Status(), l.Verdict.Reason, 1)
 	}
 	return nil
 }
@@ -106,9 +111,12 @@ func insertLead(stmt *sqlite.Stmt, t *tx, campaign saaf.CampaignID, l *NewLead) 
 	stmt.BindInt64(9, int64(l.Verdict.Reason))
 	if id := l.Verdict.Snapshot.ID; id != 0 {
 		stmt.BindInt64(10, int64(id))
-		stmt.BindInt64(11, l.Verdict.CheckedAt.UnixMilli())
 	} else {
 		stmt.BindNull(10)
+	}
+	if at := l.Verdict.CheckedAt; !at.IsZero() {
+		stmt.BindInt64(11, at.UnixMilli())
+	} else {
 		stmt.BindNull(11)
 	}
 	stmt.BindInt64(12, t.now.UnixMilli())
@@ -129,29 +137,22 @@ func bindText(stmt *sqlite.Stmt, i int, s *string) {
 
 // fillDuplicates finds the ids of the leads that were there already. It reads
 // what is committed, after the commit, so that the writer does not wait for it.
-func (s *Store) fillDuplicates(ctx context.Context, b *LeadBatch) error {
-	first := -1
-	for i := range b.Leads {
-		if b.Leads[i].Duplicate {
-			first = i
-			break
-		}
-	}
-	if first < 0 {
-		return nil
+// The batch is stored by now: neither a caller that goes away nor a read that
+// fails may turn that into an error. What cannot be read keeps the id 0.
+func (s *Store) fillDuplicates(ctx context.Context, b *LeadBatch) {
+	isDuplicate := func(l NewLead) bool { return l.Duplicate }
+	if !slices.ContainsFunc(b.Leads, isDuplicate) {
+		return
 	}
 	const sqlLeadByPhone = `SELECT id FROM leads WHERE campaign_id = $1 AND phone = $2`
-	// The leads are stored: a caller that goes away now must not turn that into
-	// an error.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	return s.read(ctx, func(conn *sqlite.Conn) error {
-		for i := first; i < len(b.Leads); i++ {
+	_ = s.read(ctx, func(conn *sqlite.Conn) error {
+		for i := range b.Leads {
 			l := &b.Leads[i]
 			if !l.Duplicate {
 				continue
 			}
-			l.ID = 0
 			err := query(conn, sqlLeadByPhone, func(r row) error {
 				l.ID = saaf.LeadID(r.int64())
 				return nil

@@ -41,12 +41,24 @@ type LeadFilter struct {
 }
 
 // Leads lists the leads of a campaign, newest first, at most limit of them, from
-// below the cursor. The campaign must be the tenant's; one that is not has no
-// leads here.
+// below the cursor. The campaign must be the tenant's; one that is not, or is
+// deleted, has no leads here.
 func (s *Store) Leads(ctx context.Context, tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, below saaf.Cursor, limit int) (list []saaf.Lead, err error) {
+	sql, args := leadsQuery(tenant, campaign, f, below, limit)
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		return query(conn, sql, func(r row) error {
+			list = append(list, scanLead(r))
+			return nil
+		}, args...)
+	})
+	return list, wrap("list leads", err)
+}
+
+func leadsQuery(tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, below saaf.Cursor, limit int) (sql string, args []any) {
 	w := where{}
 	w.and("l.campaign_id = ?", campaign)
-	w.and("EXISTS (SELECT 1 FROM campaigns c WHERE c.id = l.campaign_id AND c.tenant_id = ?)", tenant)
+	w.and("EXISTS (SELECT 1 FROM campaigns c WHERE c.id = l.campaign_id AND c.tenant_id = ? AND c.deleted_at IS NULL)", tenant)
 	if below != 0 {
 		w.and("l.id < ?", below)
 	}
@@ -72,15 +84,7 @@ func (s *Store) Leads(ctx context.Context, tenant saaf.TenantID, campaign saaf.C
 	if f.CreatedBefore != nil {
 		w.and("l.created_at < ?", *f.CreatedBefore)
 	}
-	sql, args := w.build(`SELECT `+leadColumns, "ORDER BY l.id DESC LIMIT ?", limit)
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		list = nil
-		return query(conn, sql, func(r row) error {
-			list = append(list, scanLead(r))
-			return nil
-		}, args...)
-	})
-	return list, wrap("list leads", err)
+	return w.build(`SELECT `+leadColumns, "ORDER BY l.id DESC LIMIT ?", limit)
 }
 
 // Lead reads one lead of a campaign of the tenant.

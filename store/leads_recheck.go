@@ -20,8 +20,12 @@ type UnfinishedLead struct {
 // leads; with onlyUnchecked those that have leads no registry has answered for.
 func (s *Store) CampaignsToRecheck(ctx context.Context, onlyUnchecked bool) (ids []saaf.CampaignID, err error) {
 	const (
-		sqlUnfinished = `SELECT campaign_id FROM campaign_counts WHERE pending + dialing + dnd + held > 0 ORDER BY campaign_id`
-		sqlUnchecked  = `SELECT campaign_id FROM campaign_counts WHERE unchecked > 0 ORDER BY campaign_id`
+		sqlUnfinished = `
+			SELECT n.campaign_id FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
+			 WHERE c.deleted_at IS NULL AND n.pending + n.dialing + n.dnd + n.held > 0 ORDER BY n.campaign_id`
+		sqlUnchecked = `
+			SELECT n.campaign_id FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
+			 WHERE c.deleted_at IS NULL AND n.unchecked > 0 ORDER BY n.campaign_id`
 	)
 	sql := sqlUnfinished
 	if onlyUnchecked {
@@ -88,13 +92,20 @@ func (s *Store) ApplyRechecks(ctx context.Context, campaign saaf.CampaignID, cha
 		}
 		return nil
 	})
-	return n, wrap("apply re-checks", err)
+	if err != nil {
+		return 0, wrap("apply re-checks", err)
+	}
+	return n, nil
 }
 
 // Barrier returns when every write that was queued before it is committed or
-// refused.
+// refused. It goes through both queues: small jobs overtake bulk ones.
 func (s *Store) Barrier(ctx context.Context) error {
-	return s.write(ctx, 0, func(*tx) error { return nil })
+	nothing := func(*tx) error { return nil }
+	if err := s.write(ctx, smallRows+1, nothing); err != nil {
+		return err
+	}
+	return s.write(ctx, 0, nothing)
 }
 
 // ConfirmSnapshot records that every unfinished lead has been re-checked by the

@@ -2,40 +2,89 @@ package store
 
 import (
 	"context"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"zombiezen.com/go/sqlite"
 
 	"saaf"
 )
 
-// bundle is an open store whose writer runs.
+var update = flag.Bool("update", false, "rewrite golden files")
+
+func TestMain(m *testing.M) {
+	if what := os.Getenv(childEnv); what != "" {
+		os.Exit(child(what, os.Getenv(childDirEnv)))
+	}
+	flag.Parse()
+	chosen := false
+	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
+	if !chosen {
+		checks := "20"
+		if os.Getenv("SAAF_LONG") != "" {
+			checks = "2000"
+		}
+		if err := flag.Set("rapid.checks", checks); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// tester is what tests, benchmarks and checks of rapid have in common.
+type tester interface {
+	Helper()
+	Error(args ...any)
+	Errorf(format string, args ...any)
+	Fatal(args ...any)
+	Cleanup(func())
+	Context() context.Context
+}
+
+// bundle is an open store whose writer runs, with a tenant and a live campaign.
 type bundle struct {
 	*Store
-	dir  string
-	stop func() // ends the writer and closes the store; runs by itself at the end
+	t        tester
+	dir      string
+	ctx      context.Context
+	tenant   saaf.TenantID
+	campaign saaf.CampaignID
+	stop     func() // ends the writer and closes the store; runs by itself at the end
 }
 
-// setup opens a new store and runs its writer until the test ends.
+// setup makes a store and runs its writer until the test ends.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	return open(t, Config{Dir: t.TempDir()})
+	b := open(t, Config{Dir: t.TempDir()})
+	b.tenant = b.newTenant("Asha Finance")
+	b.campaign = b.newCampaign(b.tenant, saaf.Live)
+	return b
 }
 
-func open(t testing.TB, cfg Config) *bundle {
+// open opens a store and runs its writer until the test ends.
+func open(t tester, cfg Config) *bundle {
+	t.Helper()
+	b := openIdle(t, cfg)
+	b.run()
+	return b
+}
+
+// openIdle opens a store whose writer does not run yet.
+func openIdle(t tester, cfg Config) *bundle {
 	t.Helper()
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{Store: s, dir: cfg.Dir}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	writer := make(chan error, 1)
-	go func() { writer <- s.Run(ctx) }()
+	b := &bundle{Store: s, t: t, dir: cfg.Dir, ctx: t.Context()}
 	b.stop = func() {
 		b.stop = func() {}
-		cancel()
-		if err := <-writer; err != nil {
-			t.Errorf("writer: %v", err)
-		}
 		if err := s.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
@@ -44,22 +93,214 @@ func open(t testing.TB, cfg Config) *bundle {
 	return b
 }
 
-func newTenant(t testing.TB, s *Store, name string) saaf.TenantID {
-	t.Helper()
-	made, err := s.CreateTenant(t.Context(), name)
-	if err != nil {
-		t.Fatal(err)
+// run starts the writer.
+func (b *bundle) run() {
+	ctx, cancel := context.WithCancel(context.WithoutCancel(b.ctx))
+	writer := make(chan error, 1)
+	go func() { writer <- b.Run(ctx) }()
+	closeStore := b.stop
+	b.stop = func() {
+		cancel()
+		if err := <-writer; err != nil {
+			b.t.Errorf("writer: %v", err)
+		}
+		closeStore()
 	}
+}
+
+// reopen closes the store and opens it again.
+func (b *bundle) reopen() *bundle {
+	b.t.Helper()
+	b.stop()
+	again := open(b.t, b.cfg)
+	again.tenant, again.campaign = b.tenant, b.campaign
+	return again
+}
+
+func (b *bundle) newTenant(name string) saaf.TenantID {
+	b.t.Helper()
+	made, err := b.CreateTenant(b.ctx, name)
+	b.must(err)
 	return made.ID
 }
 
-func newCampaign(t testing.TB, s *Store, tenant saaf.TenantID, env saaf.Environment) saaf.Campaign {
-	t.Helper()
-	settings := saaf.DefaultCampaignSettings()
-	settings.Name, settings.DialMode = "Diwali", "preview"
-	made, err := s.CreateCampaign(t.Context(), tenant, env, settings)
-	if err != nil {
-		t.Fatal(err)
+func (b *bundle) newCampaign(tenant saaf.TenantID, env saaf.Environment) saaf.CampaignID {
+	b.t.Helper()
+	made, err := b.CreateCampaign(b.ctx, tenant, env, settings("Diwali"))
+	b.must(err)
+	return made.ID
+}
+
+func settings(name string) saaf.CampaignSettings {
+	s := saaf.DefaultCampaignSettings()
+	s.Name, s.DialMode = name, "preview"
+	return s
+}
+
+// move brings a live campaign of the tenant into the given state.
+func (b *bundle) move(id saaf.CampaignID, status saaf.CampaignStatus) {
+	b.t.Helper()
+	_, err := b.UpdateCampaign(b.ctx, b.tenant, saaf.Live, id, func(c *saaf.Campaign) error {
+		c.Status = status
+		return nil
+	})
+	b.must(err)
+}
+
+// add adds leads to a live campaign of the tenant.
+func (b *bundle) add(campaign saaf.CampaignID, leads ...NewLead) *LeadBatch {
+	b.t.Helper()
+	batch := &LeadBatch{Campaign: campaign, Leads: leads}
+	b.must(b.AddLeads(b.ctx, b.tenant, saaf.Live, batch))
+	return batch
+}
+
+// phone is the n-th of made-up numbers.
+func phone(n int) saaf.Phone { return saaf.Phone(6_000_000_000 + n) }
+
+// leads are unchecked leads with the numbers [from, to).
+func leads(from, to int) []NewLead {
+	list := make([]NewLead, 0, to-from)
+	for n := from; n < to; n++ {
+		list = append(list, NewLead{Phone: phone(n)})
 	}
-	return made
+	return list
+}
+
+// verdict is a finding of the snapshot; unknown ones rest on none.
+func verdict(reason saaf.VerdictReason, by saaf.SnapshotRef) saaf.Verdict {
+	if !reason.Checked() {
+		return saaf.Verdict{Reason: reason}
+	}
+	return saaf.Verdict{Reason: reason, Snapshot: by, CheckedAt: checkedAt}
+}
+
+var checkedAt = time.Date(2026, 11, 20, 4, 30, 0, 123e6, time.UTC)
+
+// activate registers a snapshot, so that verdicts can rest on it.
+func (b *bundle) activate(date saaf.Date) saaf.SnapshotRef {
+	b.t.Helper()
+	var against saaf.SnapshotID
+	reg, err := b.Registry(b.ctx)
+	b.must(err)
+	if reg.Active != nil {
+		against = reg.Active.ID
+	}
+	made, _, err := b.ActivateSnapshot(b.ctx, saaf.Snapshot{Mode: saaf.FullSet, EffectiveDate: date}, against)
+	b.must(err)
+	return saaf.SnapshotRef{ID: made.ID, EffectiveDate: date}
+}
+
+// all reads the leads of a campaign of the tenant, oldest first.
+func (b *bundle) all(campaign saaf.CampaignID) (list []saaf.Lead) {
+	b.t.Helper()
+	below := saaf.Cursor(0)
+	for {
+		page, err := b.Leads(b.ctx, b.tenant, campaign, LeadFilter{}, below, 100)
+		b.must(err)
+		for _, l := range page {
+			list = append([]saaf.Lead{l}, list...)
+		}
+		if len(page) < 100 {
+			return list
+		}
+		below = saaf.Cursor(page[len(page)-1].ID)
+	}
+}
+
+// number reads one integer with a statement of the test's own.
+func (b *bundle) number(sql string, args ...any) (n int64) {
+	b.t.Helper()
+	b.must(b.read(b.ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sql, func(r row) error { n = r.int64(); return nil }, args...)
+	}))
+	return n
+}
+
+// checkCounts compares the kept counts of a campaign with its leads, counted.
+func (b *bundle) checkCounts(campaign saaf.CampaignID) {
+	b.t.Helper()
+	type counts struct {
+		Leads     saaf.LeadCounts
+		Unchecked int64
+	}
+	var kept, counted counts
+	b.must(b.read(b.ctx, func(conn *sqlite.Conn) error {
+		err := query(conn, `SELECT pending, dialing, dnd, held, completed, failed, no_answer, unchecked
+			FROM campaign_counts WHERE campaign_id = $1`, func(r row) error {
+			for i := range kept.Leads {
+				kept.Leads[i] = r.int64()
+			}
+			kept.Unchecked = r.int64()
+			return nil
+		}, campaign)
+		if err != nil {
+			return err
+		}
+		return query(conn, `SELECT status, reason, count(*) FROM leads WHERE campaign_id = $1 GROUP BY status, reason`, func(r row) error {
+			status, reason, n := saaf.LeadStatus(r.int64()), saaf.VerdictReason(r.int64()), r.int64()
+			counted.Leads[status] += n
+			if !status.Finished() && !reason.Checked() {
+				counted.Unchecked += n
+			}
+			return nil
+		}, campaign)
+	}))
+	b.equal(fmt.Sprintf("counts of %s (counted, kept)", campaign), counted, kept)
+}
+
+// equal compares two values.
+func (b *bundle) equal(what string, want, got any) {
+	b.t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		b.t.Errorf("%s (-want +got):\n%s", what, diff)
+	}
+}
+
+func (b *bundle) must(err error) {
+	b.t.Helper()
+	if err != nil {
+		b.t.Fatal(err)
+	}
+}
+
+// connect opens a second connection to the database, as another process would.
+func (b *bundle) connect() *sqlite.Conn {
+	b.t.Helper()
+	conn, err := openConn(b.ctx, filepath.Join(b.dir, fileName), sqlite.OpenReadWrite|sqlite.OpenWAL)
+	b.must(err)
+	b.t.Cleanup(func() {
+		if err := conn.Close(); err != nil {
+			b.t.Errorf("close: %v", err)
+		}
+	})
+	return conn
+}
+
+// isUnavailable reports an answer that tells the caller to come back.
+func isUnavailable(err error, word string) bool {
+	e, ok := err.(*saaf.Error)
+	return ok && e.Code == saaf.Unavailable && e.Word == word && e.RetryAfter > 0
+}
+
+// block occupies the writer with a job until release is called. Jobs queued in
+// between wait.
+func (b *bundle) block() (release func()) {
+	b.t.Helper()
+	entered, leave, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	go func() {
+		done <- b.write(b.ctx, 0, func(*tx) error {
+			close(entered)
+			<-leave
+			return nil
+		})
+	}()
+	<-entered
+	let := sync.OnceFunc(func() { close(leave) })
+	b.t.Cleanup(let) // a test that fails must end too
+	return func() {
+		b.t.Helper()
+		let()
+		b.must(<-done)
+	}
 }

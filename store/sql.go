@@ -25,6 +25,7 @@ func query(conn *sqlite.Conn, sql string, scan func(row) error, args ...any) (er
 	for i, a := range args {
 		bind(stmt, i+1, a)
 	}
+	r := row{stmt: stmt, next: new(int)}
 	for {
 		more, err := stmt.Step()
 		if err != nil || !more {
@@ -33,7 +34,8 @@ func query(conn *sqlite.Conn, sql string, scan func(row) error, args ...any) (er
 		if scan == nil {
 			continue
 		}
-		if err := scan(row{stmt: stmt, next: new(int)}); err != nil {
+		*r.next = 0
+		if err := scan(r); err != nil {
 			return err
 		}
 	}

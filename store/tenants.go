@@ -57,8 +57,8 @@ func (s *Store) Tenants(ctx context.Context) (list []saaf.Tenant, err error) {
 // FirstStart makes the tenant "default" with the given keys when the store has
 // no tenant yet, all in one transaction. made is false when there was one.
 func (s *Store) FirstStart(ctx context.Context, keys []NewKey) (made bool, tenant saaf.Tenant, stored []saaf.Key, err error) {
-	err = s.write(ctx, 1, func(t *tx) error {
-		made, stored = false, nil
+	err = s.write(ctx, 1, func(t *tx) (err error) {
+		made, tenant, stored = false, saaf.Tenant{}, nil
 		const sqlAnyTenant = `SELECT count(*) FROM tenants`
 		var n int64
 		if err := query(t.conn, sqlAnyTenant, func(r row) error { n = r.int64(); return nil }); err != nil || n > 0 {
@@ -78,5 +78,8 @@ func (s *Store) FirstStart(ctx context.Context, keys []NewKey) (made bool, tenan
 		made = true
 		return nil
 	})
-	return made, tenant, stored, wrap("first start", err)
+	if err != nil {
+		return false, saaf.Tenant{}, nil, wrap("first start", err)
+	}
+	return made, tenant, stored, nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 	"sync/atomic"
 	"time"
 
@@ -12,8 +13,8 @@ import (
 	"saaf"
 )
 
-// maxGroupRows is how many leads one transaction takes at most. More would make
-// single pushes wait longer without making bulk any faster.
+// maxGroupRows is from how many leads on a transaction takes no more jobs. Larger
+// ones would make single pushes wait longer without making bulk any faster.
 const maxGroupRows = 4000
 
 // job is one write that waits for the writer. run decides and writes; it may run
@@ -55,6 +56,9 @@ var (
 		Message: "The server is stopping; try again shortly"}
 	errDisk = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
 		Message: "The store cannot write at the moment; nothing of this request was stored"}
+	// errUnknown is the one failure after which a job may be on the disk.
+	errUnknown = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
+		Message: "The store failed while it was writing, and whether this request was stored is not known; look, or send it again"}
 )
 
 // push queues j without waiting. A full queue is Unavailable.
@@ -91,21 +95,11 @@ func (q *queue) next(ctx context.Context) []*job {
 		group = append(group, j)
 		rows += max(1, j.rows)
 	}
-	select {
-	case j := <-q.small:
-		take(j)
-	case j := <-q.bulk:
-		take(j)
-	default:
-		select {
-		case j := <-q.small:
-			take(j)
-		case j := <-q.bulk:
-			take(j)
-		case <-ctx.Done():
-			return nil
-		}
+	j := q.first(ctx)
+	if j == nil {
+		return nil
 	}
+	take(j)
 	for rows < maxGroupRows {
 		select {
 		case j := <-q.small:
@@ -124,9 +118,29 @@ func (q *queue) next(ctx context.Context) []*job {
 	return group
 }
 
+// first waits for a job, until ctx has ended and none is left: nil.
+func (q *queue) first(ctx context.Context) *job {
+	select {
+	case j := <-q.small:
+		return j
+	case j := <-q.bulk:
+		return j
+	case <-ctx.Done():
+	}
+	select {
+	case j := <-q.small:
+		return j
+	case j := <-q.bulk:
+		return j
+	default:
+		return nil
+	}
+}
+
 // write runs fn in a transaction of the writer and returns when it is committed,
 // or not. rows is how many leads it brings. The answer is final: a caller that
-// went away while its job waited is skipped, one whose job runs gets it done.
+// went away while its job waited is skipped, one whose job runs gets it done. An
+// error means that nothing of the job was stored, with one exception: errUnknown.
 func (s *Store) write(ctx context.Context, rows int, fn func(*tx) error) error {
 	j := &job{ctx: ctx, rows: rows, run: fn, done: make(chan error, 1)}
 	if err := s.queue.push(j); err != nil {
@@ -165,13 +179,7 @@ func (s *Store) Run(ctx context.Context) error {
 // written, all are undone and each is tried alone, so that nobody pays for
 // another's failure.
 func (s *Store) commit(group []*job) error {
-	errs, spoiled, err := s.attempt(group)
-	if err != nil {
-		for _, j := range group {
-			j.done <- errDisk
-		}
-		return err
-	}
+	errs, spoiled, fatal := s.attempt(group)
 	if spoiled && len(group) > 1 {
 		for i := range group {
 			if err := s.commit(group[i : i+1]); err != nil {
@@ -186,12 +194,12 @@ func (s *Store) commit(group []*job) error {
 	for i, j := range group {
 		j.done <- errs[i]
 	}
-	return nil
+	return fatal
 }
 
 // attempt runs a group in one transaction and returns each job's error. spoiled
-// means that everything was rolled back because a job failed half-way. The last
-// error is fatal.
+// means that everything was rolled back because a job failed half-way. After a
+// fatal error the disk can no longer be trusted.
 func (s *Store) attempt(group []*job) (errs []error, spoiled bool, fatal error) {
 	errs = make([]error, len(group))
 	all := func(err error) []error {
@@ -202,38 +210,29 @@ func (s *Store) attempt(group []*job) (errs []error, spoiled bool, fatal error) 
 	}
 	if _, err := exec(s.conn, "BEGIN IMMEDIATE"); err != nil {
 		if unreliable(err) {
-			return nil, false, err
+			return all(errDisk), false, err
 		}
 		return all(busyOr(err)), false, nil
 	}
 	t := &tx{conn: s.conn, ids: s.ids, now: time.Now().UTC().Truncate(time.Millisecond)}
-	for i, j := range group {
-		if err := j.ctx.Err(); err != nil {
-			errs[i] = err
-			continue
-		}
-		t.wrote = false
-		errs[i] = j.run(t)
-		if errs[i] != nil && (t.wrote || saaf.ErrorCode(errs[i]) == saaf.Internal) {
-			err := errs[i]
-			if rerr := s.rollback(); rerr != nil || unreliable(err) {
-				return nil, false, errors.Join(err, rerr)
-			}
-			return all(diskOr(err)), true, nil
-		}
-	}
-	err := t.flushCounts()
+	err := t.runAll(group, errs)
 	if err == nil {
-		_, err = exec(s.conn, "COMMIT")
+		err = t.flushCounts()
 	}
-	if err == nil {
+	if err != nil {
+		if rerr := s.rollback(); rerr != nil || unreliable(err) {
+			return all(errDisk), false, errors.Join(err, rerr)
+		}
+		return all(diskOr(err)), true, nil
+	}
+	if _, err = exec(s.conn, "COMMIT"); err == nil {
 		return errs, false, nil
 	}
 	rerr := s.rollback()
 	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull && rerr == nil {
 		return all(errDisk), false, nil
 	}
-	return nil, false, errors.Join(err, rerr)
+	return all(errUnknown), false, errors.Join(err, rerr)
 }
 
 // rollback undoes the open transaction, if SQLite has not done so by itself.
@@ -279,8 +278,37 @@ type tx struct {
 	counts    map[saaf.CampaignID]*countDelta
 }
 
+// runAll runs the jobs of a group and notes each one's error. It returns the
+// first that makes the transaction useless: of a job that has changed something,
+// or that failed for a reason of ours.
+func (t *tx) runAll(group []*job, errs []error) error {
+	for i, j := range group {
+		if errs[i] = j.ctx.Err(); errs[i] != nil {
+			continue
+		}
+		t.wrote = false
+		errs[i] = t.run(j)
+		if errs[i] != nil && (t.wrote || saaf.ErrorCode(errs[i]) == saaf.Internal) {
+			return errs[i]
+		}
+	}
+	return nil
+}
+
+// run runs a job. Jobs run code of their callers: a panic there is an error of
+// that job, as it would be of one request, and not the end of the writer.
+func (t *tx) run(j *job) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("panic in a write: %v\n%s", p, debug.Stack())
+		}
+	}()
+	return j.run(t)
+}
+
 // exec runs a statement that changes rows.
 func (t *tx) exec(sql string, args ...any) (int, error) {
-	t.wrote = true
-	return exec(t.conn, sql, args...)
+	n, err := exec(t.conn, sql, args...)
+	t.wrote = t.wrote || n > 0 || err != nil
+	return n, err
 }

@@ -9,8 +9,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -224,52 +222,52 @@ func TestBodiesInFlight(t *testing.T) {
 	free(t, bodies)
 }
 
-// Under many requests at once no more than the bound is in flight, all of it is
-// given back, and everybody is served in the end.
+// Of many requests at once exactly those get in that fit under the bound, and when
+// they have left there is room for as many again.
 func TestBodiesInFlightTogether(t *testing.T) {
 	t.Parallel()
-	const callers, rounds, limit = 16, 40, 4000
-	bodies := &Bodies{Max: 1500, MaxInFlight: limit}
-	var held, refusals atomic.Int64
+	const callers, size, fit = 12, 400, 2
+	bodies := &Bodies{Max: size, MaxInFlight: (fit+1)*size - 1}
+	leave := make(chan chan struct{}, 1)
 	s := setup(t).serve(func(w http.ResponseWriter, r *http.Request) error {
 		body, release, err := bodies.Read(r)
 		if err != nil {
-			refusals.Add(1)
 			return err
 		}
 		defer release()
-		if n := held.Add(int64(len(body))); n > limit {
-			t.Errorf("%d bytes are in flight", n)
-		}
-		defer held.Add(-int64(len(body)))
-		return WriteRaw(w, http.StatusOK, body[:1])
+		gate := <-leave
+		leave <- gate
+		<-gate
+		return WriteRaw(w, http.StatusOK, body)
 	})
-	var wg sync.WaitGroup
-	for caller := range callers {
-		wg.Go(func() {
-			for round := range rounds {
-				n := 1 + (caller*37+round*101)%1500
-				length := int64(n)
-				if round%3 == 0 {
+	for range 20 {
+		gate := make(chan struct{})
+		leave <- gate
+		statuses := make(chan int, callers)
+		for caller := range callers {
+			go func() {
+				length := int64(size)
+				if caller%2 == 0 {
 					length = -1
 				}
-				status := 503
-				for status == 503 {
-					status = send(t, s.URL, "", strings.NewReader(strings.Repeat("x", n)), length).status
-				}
-				if status != 200 {
-					t.Errorf("%d", status)
-				}
+				statuses <- send(t, s.URL, "", strings.NewReader(strings.Repeat("x", size)), length).status
+			}()
+		}
+		for range callers - fit {
+			if status := <-statuses; status != 503 {
+				t.Errorf("%d, while nobody has left", status)
 			}
-		})
+		}
+		close(gate)
+		for range fit {
+			if status := <-statuses; status != 200 {
+				t.Errorf("%d for one that got in", status)
+			}
+		}
+		<-leave
 	}
-	wg.Wait()
 	s.Close()
 	free(t, bodies)
-	if held.Load() != 0 {
-		t.Errorf("%d bytes are held", held.Load())
-	}
-	t.Logf("%d of %d requests were refused at first", refusals.Load(), callers*rounds)
 }
 
 // A handler that fails or panics gives its room back.

@@ -53,11 +53,13 @@ func (b *bundle) get(h Handler, header http.Header) answer {
 }
 
 // send sends one request over a real connection. Length -1 sends body in chunks.
-func send(t *testing.T, url, contentType string, body io.Reader, length int64) answer {
+// It may be called from any goroutine.
+func send(t *testing.T, url, contentType string, body io.Reader, length int64) (a answer) {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), "POST", url, body)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return a
 	}
 	r.ContentLength = length
 	if contentType != "" {
@@ -65,12 +67,13 @@ func send(t *testing.T, url, contentType string, body io.Reader, length int64) a
 	}
 	resp, err := http.DefaultClient.Do(r)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
+		return a
 	}
 	defer resp.Body.Close()
 	text, err := io.ReadAll(resp.Body)
 	if err != nil {
-		t.Fatal(err)
+		t.Error(err)
 	}
 	return answer{resp.StatusCode, resp.Header, string(text)}
 }

@@ -1,0 +1,467 @@
+package api
+
+import (
+	"bufio"
+	"fmt"
+	"maps"
+	"net"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"saaf"
+	"saaf/auth"
+)
+
+// samples are a right body for each route, "" for one that reads none. A new
+// route needs a line here, and in guarded if it depends on the campaign's state.
+var samples = map[string]string{
+	"POST /campaigns":                              `{"name":"Holi","dial_mode":"preview"}`,
+	"GET /campaigns":                               "",
+	"GET /campaigns/{campaign_id}":                 "",
+	"PATCH /campaigns/{campaign_id}":               `{"name":"Holi"}`,
+	"DELETE /campaigns/{campaign_id}":              "",
+	"POST /campaigns/{campaign_id}/start":          "",
+	"POST /campaigns/{campaign_id}/pause":          "",
+	"POST /campaigns/{campaign_id}/stop":           "",
+	"POST /campaigns/{campaign_id}/leads":          `{"phone":"9876543210"}`,
+	"POST /campaigns/{campaign_id}/leads:bulk":     `{"leads":[{"phone":"9876543210"}]}`,
+	"GET /campaigns/{campaign_id}/leads":           "",
+	"GET /campaigns/{campaign_id}/leads/{lead_id}": "",
+	"GET /dnd/registry":                            "",
+}
+
+// guarded are the states of the campaign in which a route answers 409.
+var guarded = map[string]saaf.CampaignStatus{
+	"DELETE /campaigns/{campaign_id}":          saaf.CampaignRunning,
+	"POST /campaigns/{campaign_id}/start":      saaf.CampaignRunning,
+	"POST /campaigns/{campaign_id}/pause":      saaf.CampaignDraft,
+	"POST /campaigns/{campaign_id}/stop":       saaf.CampaignDraft,
+	"POST /campaigns/{campaign_id}/leads":      saaf.CampaignCompleted,
+	"POST /campaigns/{campaign_id}/leads:bulk": saaf.CampaignCompleted,
+}
+
+func (rt route) name() string { return rt.method + " " + rt.path }
+
+// at is the path of the route for these ids.
+func (rt route) at(campaign, lead string) string {
+	return strings.NewReplacer("{campaign_id}", campaign, "{lead_id}", lead).Replace(rt.path)
+}
+
+func (rt route) namesCampaign() bool { return strings.Contains(rt.path, "{campaign_id}") }
+
+func TestEveryRouteIsTested(t *testing.T) {
+	t.Parallel()
+	var names []string
+	for _, rt := range routes() {
+		names = append(names, rt.name())
+	}
+	slices.Sort(names)
+	if diff := cmp.Diff(slices.Sorted(maps.Keys(samples)), names); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// unlimited fails when an answer has rate limit headers: nobody was let in.
+func unlimited(t *testing.T, name string, a answer) {
+	t.Helper()
+	for header := range a.header {
+		if strings.HasPrefix(strings.ToLower(header), "x-ratelimit") {
+			t.Errorf("%s: %s without a key", name, header)
+		}
+	}
+}
+
+// limited fails unless an answer has both rate limit headers, in their spelling.
+func limited(t *testing.T, name string, a answer, limit, remaining string) {
+	t.Helper()
+	got := [][]string{a.header["X-RateLimit-Limit"], a.header["X-RateLimit-Remaining"]}
+	if diff := cmp.Diff([][]string{{limit}, {remaining}}, got); diff != "" {
+		t.Errorf("%s: %s", name, diff)
+	}
+}
+
+func TestNobodyGetsInWithoutAKey(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	campaign := b.campaign()
+	lead := b.push(campaign, "9876543211")
+	for _, rt := range routes() {
+		path, body := rt.at(campaign, lead), samples[rt.name()]
+		for header, detail := range map[string]string{
+			"":                            "Missing API key",
+			"Bearer":                      "Missing API key",
+			"Basic YTpi":                  "API key must start with yt_live_ or yt_test_",
+			"Bearer sk_live_12345":        "API key must start with yt_live_ or yt_test_",
+			"Bearer yt_live_unknown":      "Invalid API key",
+			"Bearer " + b.key + "A":       "Invalid API key",
+			"Bearer yt_test_" + b.key[8:]: "Invalid API key",
+		} {
+			a := b.do(rt.method, path, body, with("Authorization", header))
+			a.fails(401, "unauthenticated", fmt.Sprintf("%q", detail))
+			unlimited(t, rt.name(), a)
+			if a.header.Get("Www-Authenticate") != "Bearer" || a.header.Get("X-Request-Id") == "" {
+				t.Errorf("%s: %v", rt.name(), a.header)
+			}
+		}
+	}
+	b.unchanged(campaign, lead)
+}
+
+// unchanged fails unless the campaign is the draft with the one lead it was.
+func (b *bundle) unchanged(campaign, lead string) {
+	b.t.Helper()
+	a := b.do("GET", "/campaigns/"+campaign, "").is(200)
+	if a.text("name") != "Diwali" || a.text("status") != "draft" || a.raw("created_at") != a.raw("updated_at") ||
+		a.raw("lead_counts") != `{"completed":0,"dialing":0,"dnd":0,"failed":0,"held":0,"no_answer":0,"pending":1}` {
+		b.t.Errorf("the campaign has changed: %s", a.body)
+	}
+	b.do("GET", "/campaigns/"+campaign+"/leads/"+lead, "").is(200)
+	if all := b.do("GET", "/campaigns", "").is(200); strings.Count(all.body, `"id":"camp_`) != 1 {
+		b.t.Errorf("campaigns have come: %s", all.body)
+	}
+}
+
+func TestEveryRouteAsksForItsScope(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	campaign := b.campaign()
+	lead := b.push(campaign, "9876543211")
+	for _, rt := range routes() {
+		others := slices.DeleteFunc(saaf.AllScopes(), func(s saaf.Scope) bool { return s == rt.scope })
+		key := b.newKey(auth.KeySpec{Scopes: others, Operator: true, RateLimit: 100})
+		for _, id := range []string{campaign, "camp_0000000000001", "no-id"} {
+			a := b.do(rt.method, rt.at(id, lead), samples[rt.name()], as(key))
+			a.fails(403, "scope_required", fmt.Sprintf(`"Scope '%s' required"`, rt.scope))
+			if a.header["X-RateLimit-Limit"] == nil || a.header.Get("X-Request-Id") == "" {
+				t.Errorf("%s: %v", rt.name(), a.header)
+			}
+		}
+	}
+	b.unchanged(campaign, lead)
+}
+
+// A key that has the scope of a route and no other gets what it asks for.
+func TestTheScopeOfARouteIsEnough(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for _, rt := range routes() {
+		campaign := b.campaign()
+		if guarded[rt.name()] == saaf.CampaignDraft {
+			b.do("POST", "/campaigns/"+campaign+"/start", "").is(200)
+		}
+		lead := b.push(campaign, "9876543211")
+		key := b.newKey(auth.KeySpec{Scopes: []saaf.Scope{rt.scope}, RateLimit: 60})
+		a := b.do(rt.method, rt.at(campaign, lead), samples[rt.name()], as(key))
+		if a.status < 200 || a.status > 299 {
+			t.Errorf("%s: %d %s", rt.name(), a.status, a.body)
+		}
+		limited(t, rt.name(), a, "60", "59")
+	}
+}
+
+// To everybody but its tenant, in its environment, a campaign does not exist: the
+// answer is the one for an id that was never made, byte for byte.
+func TestOthersMustNotLearnThatItExists(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	stranger := b.newTenant("Bharat Bank")
+	keys := map[string]string{
+		"own key":                  b.key,
+		"other environment":        b.newKey(auth.KeySpec{Environment: saaf.Test}),
+		"stranger":                 b.newKey(auth.KeySpec{TenantID: stranger}),
+		"stranger's test key":      b.newKey(auth.KeySpec{TenantID: stranger, Environment: saaf.Test}),
+		"stranger with everything": b.newKey(auth.KeySpec{TenantID: stranger, Scopes: saaf.AllScopes(), Operator: true}),
+	}
+	campaign := b.campaign()
+	lead := b.push(campaign, "9876543211")
+	gone := b.campaign()
+	b.do("DELETE", "/campaigns/"+gone, "").is(204)
+
+	for _, rt := range routes() {
+		if !rt.namesCampaign() {
+			continue
+		}
+		never := b.nowhere(b.key, rt, "camp_0000000000001", lead)
+		never.fails(404, "not_found", `"Campaign not found"`)
+		for who, key := range keys {
+			ids := []string{campaign, gone}
+			if who == "own key" {
+				ids = append(misspelt(campaign), gone)
+			}
+			for _, id := range ids {
+				got := b.nowhere(key, rt, id, lead)
+				if got.status != never.status || got.body != never.body {
+					t.Errorf("%s of %s, %s: %d %s", rt.name(), id, who, got.status, got.body)
+				}
+				if diff := cmp.Diff(never.header, got.header); diff != "" {
+					t.Errorf("%s of %s, %s: %s", rt.name(), id, who, diff)
+				}
+			}
+		}
+	}
+	for who, key := range keys {
+		if own := who == "own key"; own != strings.Contains(b.do("GET", "/campaigns", "", as(key)).is(200).body, campaign) {
+			t.Errorf("the list for %s is wrong", who)
+		}
+	}
+	b.unchanged(campaign, lead)
+}
+
+// nowhere is the answer to a request, without what differs from key to key.
+func (b *bundle) nowhere(key string, rt route, campaign, lead string) answer {
+	b.t.Helper()
+	a := b.do(rt.method, rt.at(campaign, lead), samples[rt.name()], as(key), with("X-Request-Id", "r1"))
+	if a.header["X-RateLimit-Remaining"] == nil {
+		b.t.Errorf("%s: no rate limit in %v", rt.name(), a.header)
+	}
+	delete(a.header, "X-RateLimit-Remaining")
+	return a
+}
+
+// misspelt are ids like this one that are none.
+func misspelt(id string) []string {
+	prefix, digits, _ := strings.Cut(id, "_")
+	return []string{
+		strings.ToUpper(id), prefix + "_" + strings.ToUpper(digits), strings.ToUpper(prefix) + "_" + digits,
+		digits, "_" + digits, "key_" + digits, "x" + id, id + "0", prefix + "_0" + digits, id[:len(id)-1],
+		prefix + "_8" + digits[1:], prefix + "_z" + digits[1:], // over 63 bits
+		prefix + "_0000000000000", prefix + "_000000000000l", prefix + "_000000000000o", prefix + "-" + digits,
+		"0", "-1", "9223372036854775807", "null", id + "%20", "%20" + id, id + "%00", id + "%0A", id + "%2Fleads", "%E0%A4%86",
+		id + ":start", id + ";x", "%2e%2e", strings.Repeat("a", 5000),
+	}
+}
+
+func TestLeadsThatAreNotThere(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	campaign, other := b.campaign(), b.campaign()
+	lead := b.push(campaign, "9876543211")
+	elsewhere := b.push(other, "9876543211")
+	strangerKey := b.newKey(auth.KeySpec{TenantID: b.newTenant("Bharat Bank")})
+	theirs := b.do("POST", "/campaigns", samples["POST /campaigns"], as(strangerKey)).is(201).text("id")
+	foreign := b.do("POST", "/campaigns/"+theirs+"/leads", `{"phone":"9876543211"}`, as(strangerKey)).is(201).text("id")
+
+	for _, rt := range routes() {
+		if !strings.Contains(rt.path, "{lead_id}") {
+			continue
+		}
+		never := b.nowhere(b.key, rt, campaign, "lead_0000000000001")
+		never.fails(404, "not_found", `"Lead not found"`)
+		for _, id := range append(misspelt(lead), elsewhere, foreign) {
+			if got := b.nowhere(b.key, rt, campaign, id); got.status != never.status || got.body != never.body {
+				t.Errorf("%s of %s: %d %s", rt.name(), id, got.status, got.body)
+			}
+		}
+	}
+}
+
+// When several things are wrong with a request, the answer is about the first of
+// them in the order of the contract.
+func TestOrderOfChecks(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) { // in which the minute of the rate limit does not end
+		b := setup(t, func(c *Config) { c.MaxBody = 2000 })
+		campaigns := map[saaf.CampaignStatus]string{}
+		for _, state := range []saaf.CampaignStatus{saaf.CampaignDraft, saaf.CampaignRunning, saaf.CampaignCompleted} {
+			campaigns[state] = b.in(state)
+		}
+		const wrongKey, wrongRate, wrongScope, wrongCampaign, wrongBody, wrongState = 1, 2, 4, 8, 16, 32
+		statuses := map[int]int{wrongKey: 401, wrongRate: 429, wrongScope: 403, wrongCampaign: 404, wrongState: 409}
+		bodies := []struct {
+			status     int
+			send, kind string
+		}{{400, "{", ""}, {413, strings.Repeat(" ", 2001), ""}, {415, "{}", "text/plain"}, {422, "[]", ""}}
+		spent := func(spec auth.KeySpec) string {
+			spec.RateLimit = 1
+			key := b.newKey(spec)
+			b.do("GET", "/campaigns/none", "", as(key))
+			return key
+		}
+		for _, rt := range routes() {
+			others := auth.KeySpec{Scopes: slices.DeleteFunc(saaf.AllScopes(), func(s saaf.Scope) bool { return s == rt.scope })}
+			keys := map[int]string{0: b.key, wrongRate: spent(auth.KeySpec{}), wrongScope: b.newKey(others), wrongRate | wrongScope: spent(others)}
+			possible := wrongKey | wrongRate | wrongScope
+			if rt.namesCampaign() {
+				possible |= wrongCampaign
+			}
+			if samples[rt.name()] != "" {
+				possible |= wrongBody
+			}
+			if guarded[rt.name()] != "" {
+				possible |= wrongState
+			}
+			for wrong := 1; wrong <= possible; wrong++ {
+				if wrong&^possible != 0 {
+					continue
+				}
+				key, campaign := keys[wrong&(wrongRate|wrongScope)], campaigns[saaf.CampaignDraft]
+				if wrong&wrongKey != 0 {
+					key = "yt_live_unknown"
+				}
+				if wrong&wrongState != 0 {
+					campaign = campaigns[guarded[rt.name()]]
+				}
+				if wrong&wrongCampaign != 0 {
+					campaign = "camp_0000000000001"
+				}
+				first := wrong & -wrong
+				for i, bad := range bodies {
+					if i > 0 && wrong&wrongBody == 0 {
+						break // only the body would be another
+					}
+					send, kind, want := samples[rt.name()], "application/json", statuses[first]
+					if wrong&wrongBody != 0 {
+						send, kind = bad.send, bad.kind
+					}
+					if first == wrongBody {
+						want = bad.status
+					}
+					a := b.do(rt.method, rt.at(campaign, "lead_0000000000001"), send, as(key), with("Content-Type", kind))
+					if a.status != want {
+						t.Errorf("%s with %06b: %d, want %d: %s", rt.name(), wrong, a.status, want, a.body)
+					}
+					if want == 429 {
+						limited(t, rt.name(), a, "1", "0")
+						if a.header.Get("Retry-After") != "60" {
+							t.Errorf("%s: retry after %s", rt.name(), a.header.Get("Retry-After"))
+						}
+					}
+				}
+			}
+		}
+	})
+}
+
+var allMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
+
+func TestOtherMethods(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	campaign := b.campaign()
+	lead := b.push(campaign, "9876543211")
+	allowed := map[string][]string{"//healthz": {"GET", "HEAD"}, "//readyz": {"GET", "HEAD"}}
+	for _, rt := range routes() {
+		path := rt.at(campaign, lead)
+		allowed[path] = append(allowed[path], rt.method)
+		if rt.method == "GET" {
+			allowed[path] = append(allowed[path], "HEAD")
+		}
+	}
+	for path, methods := range allowed {
+		slices.Sort(methods)
+		for _, method := range allMethods {
+			if slices.Contains(methods, method) {
+				continue
+			}
+			for _, key := range []string{"", b.key} {
+				a := b.do(method, path, "", as(key))
+				a.fails(405, "method_not_allowed", fmt.Sprintf("%q", method+" is not possible here; use "+strings.Join(methods, " or ")))
+				if got := a.header.Get("Allow"); got != strings.Join(methods, ", ") {
+					t.Errorf("%s %s: Allow is %q", method, path, got)
+				}
+			}
+		}
+	}
+	b.unchanged(campaign, lead)
+}
+
+func TestUnknownPaths(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	campaign := b.campaign()
+	for _, path := range []string{
+		"//", "//api", "//api/v1", "//api/v1/", "//api/v2/campaigns", "//campaigns", "/campaigns/", "/campaign", "/Campaigns",
+		"/campaigns/" + campaign + "/", "/campaigns/" + campaign + "/leads/", "/campaigns/" + campaign + "/leads:nothing",
+		"/campaigns/" + campaign + "/leads/lead_0000000000001/x", "/campaigns/" + campaign + "/restart", "/leads", "/dnd", "/dnd/registry/",
+		"//healthz/", "//favicon.ico", "//.env",
+		// Which the mux would redirect:
+		"//api/v1//campaigns", "///api/v1/campaigns", "//api/v1/./campaigns", "//api/v1/x/../campaigns", "//api/v1/campaigns/..", "//api/v1/campaigns/.",
+		"//api/v1/campaigns//" + campaign, "////",
+	} {
+		for _, method := range allMethods {
+			for _, key := range []string{"", b.key} {
+				a := b.do(method, path, "", as(key))
+				a.fails(404, "not_found", `"There is nothing at this path; the API is under /api/v1"`)
+				if a.header.Get("X-Request-Id") == "" || a.header.Get("Content-Type") != "application/json; charset=utf-8" || a.header.Get("Location") != "" {
+					t.Errorf("%s %s: %v", method, path, a.header)
+				}
+			}
+		}
+	}
+}
+
+// Header names are not canonical in Go's sense, which only shows on the wire.
+func TestHeadersOnTheWire(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	s := httptest.NewServer(b.handler)
+	defer s.Close()
+	key := b.newKey(auth.KeySpec{RateLimit: 5})
+	for _, method := range []string{"GET", "HEAD"} {
+		conn, err := net.Dial("tcp", s.Listener.Addr().String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(conn, "%s /api/v1/campaigns HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Request-Id: r1\r\nAuthorization: Bearer %s\r\n\r\n", method, key)
+		head, body, _ := strings.Cut(readAll(t, bufio.NewReader(conn)), "\r\n\r\n")
+		if err := conn.Close(); err != nil {
+			t.Error(err)
+		}
+		for _, line := range []string{"HTTP/1.1 200 OK", "X-RateLimit-Limit: 5", "X-RateLimit-Remaining: ", "X-Request-Id: r1",
+			"Content-Type: application/json; charset=utf-8", "Content-Length: 25", "Cache-Control: no-store"} {
+			if !strings.Contains(head, line) {
+				t.Errorf("%s: no %q in %s", method, line, head)
+			}
+		}
+		if want := "{\"items\":[],\"next\":null}\n"; (body == want) != (method == "GET") || method == "HEAD" && body != "" {
+			t.Errorf("%s: the body is %q", method, body)
+		}
+	}
+}
+
+func TestRateLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		key := b.newKey(auth.KeySpec{RateLimit: 3})
+		limited(t, "1", b.do("GET", "/campaigns", "", as(key)).is(200), "3", "2")
+		limited(t, "2", b.do("GET", "/campaigns/none", "", as(key)).is(404), "3", "1")
+		limited(t, "3", b.do("POST", "/campaigns", "{", as(key)).is(400), "3", "0")
+		for range 3 {
+			a := b.do("GET", "/campaigns", "", as(key))
+			a.fails(429, "rate_limited", `"Rate limit exceeded"`)
+			limited(t, "over", a, "3", "0")
+		}
+		b.do("GET", "/campaigns", "").is(200) // another key of the tenant
+	})
+}
+
+// One event for each request, with what an operator asks for and no secret.
+func TestAccessLog(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	campaign := b.campaign()
+	b.do("GET", "/campaigns/"+campaign+"/leads?phone=9876543210&external_id=SECRET", "", with("X-Request-Id", "find-me")).is(200)
+	b.do("POST", "/campaigns/"+campaign+"/leads", `{"phone":"9876543210","name":"SECRET"}`).is(201)
+	b.do("PUT", "/campaigns/"+campaign, "").is(405)
+	key, _ := b.store.Keys(t.Context())
+	for _, want := range []string{
+		`"component":"api","method":"GET","route":"/api/v1/campaigns/{campaign_id}/leads","status":200,`,
+		`"method":"PUT","route":"/api/v1/campaigns/{campaign_id}","status":405,`,
+		`"tenant":"` + b.tenant.String() + `","key":"` + key[0].ID.String() + `","error_code":"","request_id":"find-me"}`,
+	} {
+		if !strings.Contains(b.log.String(), want) {
+			t.Errorf("no %s in %s", want, b.log)
+		}
+	}
+	for _, secret := range []string{b.key[8:], "9876543210", "SECRET"} {
+		if strings.Contains(b.log.String(), secret) {
+			t.Errorf("%s is in the log: %s", secret, b.log)
+		}
+	}
+}

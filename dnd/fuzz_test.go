@@ -1,0 +1,174 @@
+package dnd
+
+import (
+	"bytes"
+	"encoding/csv"
+	"io"
+	"strings"
+	"testing"
+
+	"saaf"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func FuzzRows(f *testing.F) {
+	for _, text := range []string{
+		"\"Service Area Code\",\"Phone Numbers\",\"Preferences\",\"Opstype\",\"Phone Type\"\r\n\"13\",\"6000000000\",\"2#3\",\"A\",\"2\"\r\n",
+		"13,6000000000,0,A,2\n3,6000000001,2#3#,D,2\n\n3,6000000002,,U",
+		"\uFEFFphone,ops_type,x\n+91 60000 00000,a,\"a \"\"b\"\", c\"\n",
+		"1,\"6000000000,0,A\n13,60000,0,A\n,,,,\n1,06000000000,0#99,d\n1, \"6000000000\" ,9,A\n",
+		strings.Repeat("x", maxLine+1) + "\n1,6000000000,7,A,2\r",
+		"phone,phone\n", "opstype\n", "\n \n\t\n", "1,6000000000,2#3,A\x00\n", "12,9999999999,#1,A,\n",
+	} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		got := parse(string(text))
+		c := got.Counts
+		if c.Rows != c.Active+c.Deleted+c.Malformed || int64(len(got.Rows)) != c.Active+c.Deleted {
+			t.Fatalf("%d rows: %+v", len(got.Rows), c)
+		}
+		lines := bytes.SplitAfter(text, []byte("\n"))
+		if len(lines[len(lines)-1]) == 0 {
+			lines = lines[:len(lines)-1]
+		}
+		if total := c.Rows + c.Blank + c.Headers; got.Err == nil && total != int64(len(lines)) {
+			t.Fatalf("%d lines of %d", total, len(lines))
+		}
+		if diff := cmp.Diff(got.Rows, parseInPieces(t, text, got.Err)); diff != "" {
+			t.Fatalf("in pieces: %s", diff)
+		}
+		for _, line := range lines {
+			checkOrdinary(t, bytes.TrimSuffix(line, []byte("\n")))
+		}
+		if want, plain := parseWithCSV(text); plain && got.Err == nil && c.Headers == 0 {
+			if diff := cmp.Diff(want, got.Rows); diff != "" {
+				t.Fatalf("encoding/csv reads it otherwise: %s", diff)
+			}
+		}
+	})
+}
+
+// parseInPieces parses what a line reader gives of text.
+func parseInPieces(t *testing.T, text []byte, want error) (rows []string) {
+	sets := newSetTable()
+	p := newParser(sets, func(int64, saaf.Reason) {})
+	lines := &lineReader{r: bytes.NewReader(text), buf: make([]byte, maxLine+10)}
+	for {
+		chunk, end := lines.next()
+		some, err := p.parse(chunk, nil)
+		for _, r := range some {
+			rows = append(rows, describe(r, sets))
+		}
+		if err != nil || end != nil {
+			if err != want || err == nil && end != io.EOF {
+				t.Fatalf("in pieces: %v, %v, want %v", err, end, want)
+			}
+			return rows
+		}
+	}
+}
+
+// checkOrdinary compares the quick reading of a line with the thorough one.
+func checkOrdinary(t *testing.T, line []byte) {
+	phone, categories, deletes, ok := ordinaryRow(line)
+	if !ok || len(line) > maxLine {
+		return
+	}
+	quick := newParser(newSetTable(), nil)
+	thorough := newParser(newSetTable(), func(_ int64, why saaf.Reason) { t.Fatalf("%q: %s", line, why) })
+	want := quick.row(phone, deletes, Categories{low: categories})
+	got, ok, err := thorough.anyLine(line)
+	if got != want || !ok || err != nil || thorough.counts != quick.counts {
+		t.Fatalf("%q is %s when read quickly, else %s (%v, %v)", line, describe(want, quick.sets), describe(got, thorough.sets), ok, err)
+	}
+	if thorough.sets.sets[got.set()] != quick.sets.sets[want.set()] {
+		t.Fatalf("%q has other categories when read quickly", line)
+	}
+}
+
+// parseWithCSV reads rows of the standard columns with encoding/csv. plain is false
+// when the text has quotes that do not fit, lines inside quotes, or anything else
+// that the two packages are meant to read differently.
+func parseWithCSV(text []byte) (rows []string, plain bool) {
+	for line := range bytes.Lines(text) {
+		if len(line) > maxLine || bytes.ContainsAny(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), "\r\uFEFF") {
+			return nil, false
+		}
+	}
+	r := csv.NewReader(bytes.NewReader(text))
+	r.FieldsPerRecord = -1
+	for {
+		record, err := r.Read()
+		if err == io.EOF {
+			return rows, true
+		}
+		if err != nil || strings.ContainsAny(strings.Join(record, ""), "\"\n") {
+			return nil, false
+		}
+		field := func(i int) string {
+			if i < len(record) {
+				return strings.Trim(record[i], blanks)
+			}
+			return ""
+		}
+		phone, why := readPhone([]byte(field(1)))
+		if why != saaf.ReasonNone {
+			continue
+		}
+		if strings.EqualFold(field(3), "D") {
+			rows = append(rows, phone.National()+" D 0")
+			continue
+		}
+		c, _ := ParseCategories([]byte(field(2)))
+		rows = append(rows, phone.National()+" A "+c.String())
+	}
+}
+
+// FuzzOpen changes bytes of a good file, five bytes of input for each: where, and
+// what to. Checksums are made to fit, so that the checks behind them are reached.
+func FuzzOpen(f *testing.F) {
+	_, good := snapshotFile(f)
+	edit := func(at int, to byte) []byte { return append(le.AppendUint32(nil, uint32(at)), to) }
+	f.Add([]byte{})
+	f.Add(edit(atBytes, 1))
+	f.Add(edit(atSets+1, 1))
+	f.Add(edit(headerSize+6000*headSize+4, 0))
+	f.Add(edit(headerSize+6100*headSize+8, 1))
+	f.Add(edit(minFile, 7))
+	f.Add(edit(minFile+setSize+8, 1))
+	f.Add(append(edit(minFile+setSize+bitmapSize+1, 0xff), edit(minFile+setSize+bitmapSize+ranksSize, 0xff)...))
+	f.Fuzz(func(t *testing.T, edits []byte) {
+		data := bytes.Clone(good)
+		for ; len(edits) >= 5; edits = edits[5:] {
+			data[int(le.Uint32(edits))%len(data)] = edits[4]
+		}
+		data = data[:len(data)-len(edits)] // what is left cuts the file
+		le.PutUint64(data[atBytes:], uint64(len(data)))
+		if end := minFile + int(le.Uint32(data[atSets:]))*setSize; end <= len(data) {
+			le.PutUint32(data[atTables:], checksum(data[headerSize:end]))
+		}
+		le.PutUint32(data[atCheck:], checksum(data[:atCheck]))
+		s, err := newSnapshot(data)
+		if err != nil {
+			return
+		}
+		for head := range saaf.Phone(numHeads) {
+			for _, n := range []saaf.Phone{0, 1, 2, 1024, 4096, headSpan - 1} {
+				s.Lookup(head*headSpan + n)
+			}
+		}
+		// A delta on it comes to an end, too.
+		d, err := newDeltaSet(today, s, newSetTable())
+		if err != nil {
+			return
+		}
+		d.add([]row{newRow(6000000000, true, 0), newRow(6000000001, false, d.sets.id(Categories{low: 8})), newRow(6100000000, false, 0)})
+		o, err := d.resolve(t.Context(), &Report{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = write(t.Context(), io.Discard, d, o, func(int64, int64) {})
+	})
+}

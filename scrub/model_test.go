@@ -1,0 +1,289 @@
+package scrub
+
+import (
+	"flag"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"saaf"
+)
+
+// A run of the model writes files and waits for the disk, so that fewer of them
+// are made than usual; -rapid.checks asks for more.
+func init() {
+	checks := "25"
+	if os.Getenv("SAAF_LONG") != "" {
+		checks = "500"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil {
+		panic(err)
+	}
+}
+
+// pool is the phones of the model.
+var pool = numbers(9_000_000_001, 6)
+
+// listing is what a registry says about the phones that it lists.
+type listing map[saaf.Phone]saaf.VerdictReason
+
+// edition is a snapshot in the model.
+type edition struct {
+	id     saaf.SnapshotID
+	date   saaf.Date
+	listed listing
+}
+
+// answers reports whether the edition is young enough; none has the date 0.
+func (e *edition) answers() bool { return e.date > today()-7 }
+
+// modelLead is a lead in the model.
+type modelLead struct {
+	Found found
+	By    saaf.SnapshotID // whose finding it is
+}
+
+// model is what a few maps make of the same steps: a registry that is active, one
+// that is answered from, and leads.
+type model struct {
+	*rapid.T
+	b         *bundle
+	active    edition
+	loaded    edition
+	confirmed saaf.SnapshotID
+	leads     map[saaf.Phone]modelLead
+	files     int
+}
+
+// steps is what may happen, each as often as it is in the list.
+var steps = []func(*model){
+	(*model).push, (*model).push, (*model).pushBulk, (*model).full, (*model).delta, (*model).delta,
+	(*model).load, (*model).recheck, (*model).recheck, (*model).again, (*model).lead,
+}
+
+func TestModel(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	rapid.Check(t, func(rt *rapid.T) {
+		m := &model{T: rt, b: b, leads: map[saaf.Phone]modelLead{}, files: b.files}
+		b.campaign = b.newCampaign()
+		b.registry.Use(nil, saaf.SnapshotRef{}) // as after a restart
+		m.confirmed = b.state().Confirmed
+		m.full()
+		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+			steps[rapid.IntRange(0, len(steps)-1).Draw(rt, "step")](m)
+			m.check()
+		}
+		if err := b.store.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
+func (m *model) phone() saaf.Phone { return rapid.SampledFrom(pool).Draw(m.T, "phone") }
+
+// finds is what a push or a check finds.
+func (m *model) finds(p saaf.Phone) (saaf.VerdictReason, saaf.SnapshotID) {
+	switch reason, listed := m.loaded.listed[p]; {
+	case m.loaded.id == 0:
+		return saaf.RegistryUnavailable, 0
+	case !m.loaded.answers():
+		return saaf.RegistryStale, 0
+	case listed:
+		return reason, m.loaded.id
+	}
+	return saaf.NotRegistered, m.loaded.id
+}
+
+// arrives adds a lead, unless it is there.
+func (m *model) arrives(p saaf.Phone) (added bool) {
+	if _, there := m.leads[p]; there {
+		return false
+	}
+	reason, by := m.finds(p)
+	status := saaf.LeadPending
+	if reason == saaf.FullBlock || reason == saaf.PartialBlock {
+		status = saaf.LeadDND
+	}
+	m.leads[p] = modelLead{found{status, reason}, by}
+	return true
+}
+
+func (m *model) push() {
+	p := m.phone()
+	_, err := m.b.intake.Push(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, saaf.LeadInput{}, p)
+	if added := m.arrives(p); added != (err == nil) || !added && saaf.ErrorCode(err) != saaf.Conflict {
+		m.Fatalf("push of %v: %v, added in the model: %v", p, err, added)
+	}
+}
+
+func (m *model) pushBulk() {
+	phones := rapid.SliceOfN(rapid.SampledFrom(pool), 1, 4).Draw(m.T, "phones")
+	res, err := m.b.intake.PushBulk(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, bulk(phones...))
+	if err != nil {
+		m.Fatal(err)
+	}
+	for i, p := range phones {
+		if added := m.arrives(p); added != (res.Rows[i].Reason == saaf.ReasonNone) {
+			m.Fatalf("row %d: %q, added in the model: %v", i, res.Rows[i].Reason, added)
+		}
+	}
+}
+
+// kinds are the rows that are drawn for a phone.
+var kinds = []struct {
+	row    string // opstype and preferences
+	reason saaf.VerdictReason
+}{
+	{"%d,13,D,0\n", saaf.NotRegistered},
+	{"%d,13,A,0\n", saaf.FullBlock},
+	{"%d,13,A,2#5\n", saaf.PartialBlock},
+}
+
+// draw makes a file with rows for some phones, applied to a listing in order.
+func (m *model) draw(to listing) string {
+	var text strings.Builder
+	text.WriteString("Phone Numbers,Service Area Code,Opstype,Preferences\n")
+	m.files++
+	fmt.Fprintf(&text, "%d,%d,A,0\n", filler, m.files) // no file is like another
+	for _, p := range rapid.SliceOfNDistinct(rapid.SampledFrom(pool), 0, 4, rapid.ID).Draw(m.T, "rows") {
+		kind := rapid.SampledFrom(kinds).Draw(m.T, "kind")
+		fmt.Fprintf(&text, kind.row, p)
+		delete(to, p)
+		if kind.reason != saaf.NotRegistered {
+			to[p] = kind.reason
+		}
+	}
+	return text.String()
+}
+
+// full imports a whole registry of any age.
+func (m *model) full() {
+	e := edition{date: today() - saaf.Date(rapid.SampledFrom([]int{0, 0, 5, 8}).Draw(m.T, "age")), listed: listing{}}
+	req := m.b.full(m.draw(e.listed))
+	m.imports(req, e)
+}
+
+// delta imports changes to the active one, older than it or not.
+func (m *model) delta() {
+	e := edition{date: today() - saaf.Date(rapid.SampledFrom([]int{0, 5}).Draw(m.T, "age")), listed: maps.Clone(m.active.listed)}
+	req := m.b.delta(m.draw(e.listed))
+	m.imports(req, e)
+}
+
+func (m *model) imports(req ImportRequest, e edition) {
+	req.EffectiveDate, req.Override = e.date, "numbers of a test"
+	res, err := m.b.importInto(req)
+	if err != nil {
+		m.Fatal(err)
+	}
+	e.id = res.Snapshot.ID
+	if req.Mode == saaf.Delta {
+		e.date = max(e.date, m.active.date)
+	}
+	m.active = e
+	if rapid.Bool().Draw(m.T, "loaded at once") {
+		m.load()
+	}
+}
+
+func (m *model) load() {
+	got, err := m.b.Load(m.b.t.Context())
+	if err != nil || got.Snapshot != m.active.id || got.Problem != "" {
+		m.Fatalf("it answers from %+v, %v, and active is %v", got, err, m.active.id)
+	}
+	m.loaded = m.active
+}
+
+// recheck is the rules for leads in a few lines.
+func (m *model) recheck() {
+	if err := m.b.recheck(m.b.t.Context()); err != nil {
+		m.Fatal(err)
+	}
+	if m.loaded.id != m.active.id || !m.loaded.answers() {
+		return
+	}
+	m.confirmed = m.active.id
+	for p, l := range m.leads {
+		reason, by := m.finds(p)
+		is := l.Found
+		wasBlocked := is.reason != saaf.NotRegistered && is.reason.Checked()
+		switch {
+		case is.status.Finished():
+		case reason != saaf.NotRegistered:
+			is = found{saaf.LeadDND, reason}
+		case wasBlocked:
+			is = held
+		default:
+			is = clean
+		}
+		if l.Found.status == saaf.LeadDialing {
+			is.status = saaf.LeadDialing
+		}
+		if is != l.Found {
+			m.leads[p] = modelLead{is, by}
+		}
+	}
+}
+
+// again does what happens when a new snapshot comes to a running server.
+func (m *model) again() {
+	m.load()
+	m.recheck()
+}
+
+// lead does with one lead what a dialler or a release would do.
+func (m *model) lead() {
+	p := m.phone()
+	l, there := m.leads[p]
+	if !there {
+		return
+	}
+	is := l.Found
+	switch {
+	case is == clean:
+		is.status = rapid.SampledFrom([]saaf.LeadStatus{saaf.LeadDialing, saaf.LeadCompleted}).Draw(m.T, "status")
+	case is == held:
+		is = clean
+	case is.status == saaf.LeadDialing:
+		is.status = saaf.LeadNoAnswer
+	default:
+		return
+	}
+	m.b.moves(m.b.leads()[p], is.status, is.reason)
+	m.leads[p] = modelLead{is, l.By}
+}
+
+// check compares the store with the model.
+func (m *model) check() {
+	m.Helper()
+	stored := m.b.leads()
+	got := make(map[saaf.Phone]modelLead, len(stored))
+	for p, l := range stored {
+		got[p] = modelLead{foundOf(l), l.Verdict.Snapshot.ID}
+	}
+	if diff := cmp.Diff(m.leads, got, cmp.AllowUnexported(found{})); diff != "" {
+		m.Fatalf("leads: %s", diff)
+	}
+	st := m.b.state()
+	if st.Active.ID != m.active.id || st.Confirmed != m.confirmed {
+		m.Fatalf("active %v and confirmed %v, want %v and %v", st.Active.ID, st.Confirmed, m.active.id, m.confirmed)
+	}
+	if m.active.id != m.confirmed {
+		return
+	}
+	fresh := m.b.Answers(time.Now())
+	for _, p := range slices.Sorted(maps.Keys(stored)) {
+		l := stored[p]
+		if _, listed := m.active.listed[p]; listed && !l.Status.Finished() && l.Verdict.AsShown(fresh).Reason.Clean() {
+			m.Fatalf("%v is shown as clean, is listed, and all leads are confirmed", p)
+		}
+	}
+}

@@ -1,0 +1,151 @@
+package store
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	osexec "os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// Some promises are about other processes. The test binary runs itself: with
+// childEnv set it does one thing, prints what came of it, and waits until its
+// standard input ends.
+const (
+	childEnv    = "SAAF_STORE_CHILD"
+	childDirEnv = "SAAF_STORE_CHILD_DIR"
+)
+
+var children = map[string]func(dir string) error{
+	"lock": func(dir string) error {
+		_, err := LockServe(dir)
+		return err
+	},
+	"lock often": func(dir string) error {
+		for range 500 {
+			l, err := LockServe(dir)
+			if err != nil {
+				return err
+			}
+			if err := l.Release(); err != nil {
+				return err
+			}
+		}
+		return nil
+	},
+	"open": func(dir string) error {
+		s, err := Open(context.Background(), Config{Dir: dir})
+		if err != nil {
+			return err
+		}
+		return s.Close()
+	},
+	"files-0":    func(dir string) error { return makeFiles(dir, 0) },
+	"files-0077": func(dir string) error { return makeFiles(dir, 0o077) },
+}
+
+func child(what, dir string) int {
+	if err := children[what](dir); err != nil {
+		fmt.Println("error:", err)
+	} else {
+		fmt.Println("ok")
+	}
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	return 0
+}
+
+// makeFiles makes every file of a data directory under the given umask and looks
+// at their modes.
+func makeFiles(dir string, mask int) error {
+	syscall.Umask(mask)
+	if _, err := LockServe(dir); err != nil {
+		return err
+	}
+	s, err := Open(context.Background(), Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	writer := make(chan error, 1)
+	go func() { writer <- s.Run(ctx) }()
+	_, err = s.CreateTenant(ctx, "Asha Finance")
+	want := map[string]os.FileMode{
+		"": 0o700, fileName: 0o600, fileName + "-wal": 0o600, fileName + "-shm": 0o600, lockName: 0o600,
+	}
+	for name, mode := range want {
+		info, serr := os.Stat(filepath.Join(dir, name))
+		if serr != nil {
+			err = errors.Join(err, serr)
+		} else if info.Mode().Perm() != mode {
+			err = errors.Join(err, fmt.Errorf("%q has mode %v, want %v", name, info.Mode().Perm(), mode))
+		}
+	}
+	names, rerr := os.ReadDir(dir)
+	if len(names) != len(want)-1 {
+		err = errors.Join(err, fmt.Errorf("files: %v", names))
+	}
+	cancel()
+	return errors.Join(err, rerr, <-writer, s.Close())
+}
+
+// process is a running child.
+type process struct {
+	cmd  *osexec.Cmd
+	said string         // ok, or what went wrong
+	end  io.WriteCloser // closing it ends the process
+}
+
+// start runs a child and waits for what it says.
+func start(t *testing.T, what, dir string) *process {
+	t.Helper()
+	p := &process{cmd: osexec.CommandContext(t.Context(), os.Args[0])}
+	p.cmd.Env = append(os.Environ(), childEnv+"="+what, childDirEnv+"="+dir)
+	p.cmd.Stderr = t.Output()
+	out, err := p.cmd.StdoutPipe()
+	if err == nil {
+		p.end, err = p.cmd.StdinPipe()
+	}
+	if err == nil {
+		err = p.cmd.Start()
+	}
+	if err == nil {
+		t.Cleanup(func() {
+			_ = p.end.Close()
+			_ = p.cmd.Wait()
+		})
+		p.said, err = bufio.NewReader(out).ReadString('\n')
+	}
+	if err != nil {
+		t.Errorf("%s: %v", what, err)
+	}
+	p.said = strings.TrimSpace(p.said)
+	return p
+}
+
+// kill is kill -9.
+func (p *process) kill(t *testing.T) {
+	t.Helper()
+	if err := p.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var exit *osexec.ExitError
+	if err := p.cmd.Wait(); !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+}
+
+// holdsLock holds the serve lock in another process.
+func holdsLock(t *testing.T, dir string) *process {
+	t.Helper()
+	p := start(t, "lock", dir)
+	if p.said != "ok" {
+		t.Fatal(p.said)
+	}
+	return p
+}

@@ -1,0 +1,195 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+func TestFilesArePrivate(t *testing.T) {
+	t.Parallel()
+	for _, what := range []string{"files-0", "files-0077"} {
+		if p := start(t, what, filepath.Join(t.TempDir(), "data")); p.said != "ok" {
+			t.Errorf("%s: %s", what, p.said)
+		}
+	}
+}
+
+func TestMustExist(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	for _, missing := range []string{dir, filepath.Join(dir, "nowhere")} {
+		if _, err := Open(t.Context(), Config{Dir: missing, MustExist: true}); !errors.Is(err, ErrNoStore) || !strings.Contains(err.Error(), missing) {
+			t.Errorf("Open = %v; want ErrNoStore with the directory", err)
+		}
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
+		t.Errorf("looking left %v, %v", names, err)
+	}
+	file := filepath.Join(dir, "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Config{Dir: file, MustExist: true}); err == nil || errors.Is(err, ErrNoStore) {
+		t.Errorf("a file instead of a directory: %v; want its own reason", err)
+	}
+	b := setup(t)
+	b.stop()
+	again := open(t, Config{Dir: b.dir, MustExist: true})
+	if list, err := again.Tenants(t.Context()); err != nil || len(list) != 1 {
+		t.Errorf("tenants %v, %v", list, err)
+	}
+}
+
+func TestOpenRefusesWhatIsNoStore(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, fileName)
+	text := []byte(strings.Repeat("This is somebody's diary. ", 400))
+	if err := os.WriteFile(path, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := Open(t.Context(), Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), path) {
+		t.Errorf("Open = %v, %v; want an error that names the file", s, err)
+	}
+	if got, err := os.ReadFile(path); err != nil || string(got) != string(text) {
+		t.Errorf("the file was changed: %v", err)
+	}
+	if _, err := Open(t.Context(), Config{Dir: t.TempDir(), Node: saaf.MaxNode + 1}); err == nil {
+		t.Error("a node that does not exist was taken")
+	}
+}
+
+// What the promise "on the disk when it is answered" rests on.
+func TestConnectionsAreSafe(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	pragma := func(conn *sqlite.Conn, name string) (value string) {
+		t.Helper()
+		b.must(query(conn, "PRAGMA "+name, func(r row) error { value = r.text(); return nil }))
+		return value
+	}
+	b.must(b.write(t.Context(), 0, func(x *tx) error {
+		if mode, sync := pragma(x.conn, "journal_mode"), pragma(x.conn, "synchronous"); mode != "wal" || sync != "2" {
+			t.Errorf("the writer has journal_mode %s and synchronous %s; want wal and 2 (FULL)", mode, sync)
+		}
+		return nil
+	}))
+	err := b.read(t.Context(), func(conn *sqlite.Conn) error {
+		_, err := exec(conn, `DELETE FROM tenants`)
+		return err
+	})
+	if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultReadOnly {
+		t.Errorf("a reader that writes: %v; want it refused", err)
+	}
+}
+
+// A reader whose caller went away ends, with the caller's reason.
+func TestReadsEndWithTheirCaller(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	err := b.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i % 1000 = 0`,
+			func(row) error { cancel(); return nil })
+	})
+	if !errors.Is(err, ctx.Err()) || ctx.Err() == nil {
+		t.Errorf("interrupted read: %v; want %v", err, ctx.Err())
+	}
+	if _, err := b.Tenants(ctx); !errors.Is(err, ctx.Err()) {
+		t.Errorf("read of a caller that is gone: %v", err)
+	}
+	for range 2 * b.cfg.Readers { // the connections are still good
+		_, err := b.Tenants(t.Context())
+		b.must(err)
+	}
+}
+
+// ids makes one of each kind of thing that has an id of its own.
+func (b *bundle) ids() map[string]int64 {
+	b.t.Helper()
+	key, err := b.CreateKey(b.ctx, newKey(b.tenant, byte(b.number(`SELECT count(*) FROM api_keys`))))
+	b.must(err)
+	return map[string]int64{
+		"tenant":   int64(b.newTenant(time.Now().String() + b.dir)),
+		"key":      int64(key.ID),
+		"campaign": int64(b.newCampaign(b.tenant, saaf.Live)),
+		"snapshot": int64(b.activate(20_000).ID),
+		"free":     b.NewID(),
+	}
+}
+
+// Ids go on above the highest that was ever there, whatever the clock says and
+// whatever has been deleted since. Time in a bubble begins in the year 2000.
+func TestIDsGoOnAfterARestart(t *testing.T) {
+	t.Parallel()
+	for name, last := range map[string]func(*bundle) int64{
+		"tenant":   func(b *bundle) int64 { return int64(b.newTenant("newest")) },
+		"key":      func(b *bundle) int64 { return b.ids()["key"] },
+		"campaign": func(b *bundle) int64 { return int64(b.newCampaign(b.tenant, saaf.Live)) },
+		"snapshot": func(b *bundle) int64 { return int64(b.activate(20_000).ID) },
+		"lead":     func(b *bundle) int64 { return int64(b.add(b.campaign, leads(0, 9)...).Leads[8].ID) },
+		"lead of a campaign that was deleted": func(b *bundle) int64 {
+			id := b.add(b.campaign, leads(0, 9)...).Leads[8].ID
+			b.must(b.DeleteCampaign(b.ctx, b.tenant, saaf.Live, b.campaign))
+			return int64(id)
+		},
+		"lead of a campaign that was removed": func(b *bundle) int64 {
+			newest := b.newCampaign(b.tenant, saaf.Live)
+			id := b.add(newest, leads(0, 9)...).Leads[8].ID
+			b.must(b.DeleteCampaign(b.ctx, b.tenant, saaf.Live, newest))
+			b.must(b.purgeCampaign(b.ctx, newest))
+			if n := b.leftovers(newest); n != 0 {
+				b.t.Errorf("%d rows left", n)
+			}
+			return int64(id)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := setup(t)
+			highest := last(b)
+			tenant := b.tenant
+			b.stop()
+			synctest.Test(t, func(t *testing.T) {
+				if time.Now().Year() != 2000 {
+					t.Fatal("the clock did not go back")
+				}
+				b := open(t, Config{Dir: b.dir, Node: 3})
+				b.tenant = tenant
+				for kind, id := range b.ids() {
+					if id <= highest {
+						t.Errorf("id %d of a new %s is not above %d", id, kind, highest)
+					}
+				}
+				campaign := b.newCampaign(tenant, saaf.Live)
+				if id := int64(b.add(campaign, leads(0, 1)...).Leads[0].ID); id <= highest {
+					t.Errorf("id %d of a new lead is not above %d", id, highest)
+				}
+			})
+		})
+	}
+}
+
+// Two processes make ids at the same moment without asking each other.
+func TestNodesMakeDifferentIDs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		dir := t.TempDir()
+		one, two := open(t, Config{Dir: dir}), open(t, Config{Dir: dir, Node: saaf.MaxNode})
+		for range 3 {
+			if a, b := one.NewID(), two.NewID(); a == b {
+				t.Errorf("both made %d", a)
+			}
+		}
+	})
+}
