@@ -393,8 +393,8 @@ func (b *bundle) pages(path string, size int) (ids []string) {
 			ids = append(ids, item.ID)
 		}
 		if page.Next == nil {
-			if len(page.Items) > size {
-				b.t.Errorf("%s: %d on the last page", path, len(page.Items))
+			if n := len(page.Items); n > size || n == 0 && next != "" {
+				b.t.Errorf("%s: %d on the last page", path, n)
 			}
 			return ids
 		}

@@ -151,6 +151,16 @@ func TestPushBodies(t *testing.T) {
 	}
 }
 
+// A limit of one body above that of all of them lifts the latter.
+func TestLargestBodyGetsIn(t *testing.T) {
+	t.Parallel()
+	b := setup(t, func(c *Config) { c.MaxBody, c.MaxInFlight = 2000, 1000 })
+	path := "/campaigns/" + b.campaign() + "/leads"
+	for _, length := range []int64{2000, -1} {
+		b.do("POST", path, fmt.Sprintf("%-2000s", `{"phone":"9876"}`), func(r *http.Request) { r.ContentLength = length }).wrong("body.phone", "value_error.phone.length")
+	}
+}
+
 func TestPushContentTypes(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

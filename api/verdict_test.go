@@ -241,4 +241,8 @@ func TestRegistryWithoutItsFile(t *testing.T) {
 	if len(body.Warnings) != 2 {
 		t.Errorf("the operator is not told: %s", a.body)
 	}
+	// What the record says of the snapshot is not said of what answers.
+	if a := again.do("GET", "/dnd/registry", "").is(200); a.text("state") != "none" || a.raw("numbers") != "0" || a.raw("sha256") != "null" {
+		t.Error(a.body)
+	}
 }

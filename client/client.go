@@ -2,10 +2,12 @@ package client
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -22,7 +24,11 @@ type Client struct {
 // New returns a client for the server at base, for instance
 // "http://127.0.0.1:8080", with an API key.
 func New(base, key string) *Client {
-	return &Client{base: strings.TrimRight(base, "/"), key: key, http: &http.Client{Timeout: 60 * time.Second}}
+	return &Client{base: strings.TrimRight(base, "/"), key: key, http: &http.Client{
+		Timeout: 60 * time.Second,
+		// The API never redirects. Whoever does must not get the key.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}}
 }
 
 // Error is an answer that is not a success.
@@ -44,7 +50,14 @@ type FieldError struct {
 
 // Error is the detail with what is needed to ask the operator.
 func (e *Error) Error() string {
-	return fmt.Sprintf("%s (status %d, code %s, request %s)", e.Detail, e.Status, e.Code, e.RequestID)
+	text := fmt.Sprintf("%s (status %d", e.Detail, e.Status)
+	if e.Code != "" {
+		text += ", code " + e.Code
+	}
+	if e.RequestID != "" {
+		text += ", request " + e.RequestID
+	}
+	return text + ")"
 }
 
 // NewLead is a lead to push. Only Phone is required.
@@ -74,7 +87,7 @@ type Lead struct {
 	DNDRegistry  *Registry       `json:"dnd_registry"`
 	CreatedAt    time.Time       `json:"created_at"`
 	UpdatedAt    time.Time       `json:"updated_at"`
-	Warnings     []string        `json:"warnings"`
+	Warnings     []string        `json:"warnings,omitempty"`
 }
 
 // Registry names the snapshot that answered for a lead.
@@ -130,45 +143,52 @@ type Page[T any] struct {
 // PushLead pushes one lead.
 func (c *Client) PushLead(ctx context.Context, campaign string, lead NewLead) (Lead, error) {
 	var out Lead
-	return out, c.Do(ctx, "POST", "/campaigns/"+url.PathEscape(campaign)+"/leads", lead, &out)
+	err := c.Do(ctx, "POST", "/campaigns/"+url.PathEscape(campaign)+"/leads", lead, &out)
+	return out, err
 }
 
 // PushLeads pushes up to 500 leads in one transaction.
 func (c *Client) PushLeads(ctx context.Context, campaign string, leads []NewLead) (BulkResult, error) {
+	if leads == nil {
+		leads = []NewLead{} // null is no list
+	}
 	var out BulkResult
-	return out, c.Do(ctx, "POST", "/campaigns/"+url.PathEscape(campaign)+"/leads:bulk", map[string]any{"leads": leads}, &out)
+	err := c.Do(ctx, "POST", "/campaigns/"+url.PathEscape(campaign)+"/leads:bulk", map[string]any{"leads": leads}, &out)
+	return out, err
 }
 
 // Lead reads one lead.
 func (c *Client) Lead(ctx context.Context, campaign, lead string) (Lead, error) {
 	var out Lead
-	return out, c.Do(ctx, "GET", "/campaigns/"+url.PathEscape(campaign)+"/leads/"+url.PathEscape(lead), nil, &out)
+	err := c.Do(ctx, "GET", "/campaigns/"+url.PathEscape(campaign)+"/leads/"+url.PathEscape(lead), nil, &out)
+	return out, err
 }
 
 // Leads reads one page of the leads of a campaign, newest first. Filters are
 // those of the API, cursor is Next of the page before or empty.
 func (c *Client) Leads(ctx context.Context, campaign string, filter url.Values, cursor string) (Page[Lead], error) {
 	var out Page[Lead]
-	return out, c.Do(ctx, "GET", "/campaigns/"+url.PathEscape(campaign)+"/leads"+queryString(filter, cursor), nil, &out)
+	err := c.Do(ctx, "GET", "/campaigns/"+url.PathEscape(campaign)+"/leads"+queryString(filter, cursor), nil, &out)
+	return out, err
 }
 
 // CreateCampaign creates a draft.
 func (c *Client) CreateCampaign(ctx context.Context, in NewCampaign) (Campaign, error) {
 	var out Campaign
-	return out, c.Do(ctx, "POST", "/campaigns", in, &out)
+	err := c.Do(ctx, "POST", "/campaigns", in, &out)
+	return out, err
 }
 
 // Campaigns reads one page of campaigns, newest first.
 func (c *Client) Campaigns(ctx context.Context, cursor string) (Page[Campaign], error) {
 	var out Page[Campaign]
-	return out, c.Do(ctx, "GET", "/campaigns"+queryString(url.Values{"limit": {"200"}}, cursor), nil, &out)
+	err := c.Do(ctx, "GET", "/campaigns"+queryString(url.Values{"limit": {"200"}}, cursor), nil, &out)
+	return out, err
 }
 
 func queryString(filter url.Values, cursor string) string {
 	q := url.Values{}
-	for k, v := range filter {
-		q[k] = v
-	}
+	maps.Copy(q, filter)
 	if cursor != "" {
 		q.Set("cursor", cursor)
 	}
@@ -220,7 +240,8 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 	return nil
 }
 
-// readError turns an answer into an *Error, also one that saaf did not write.
+// readError turns an answer into an *Error, also one that saaf did not write: what
+// is not of the shape counts as missing.
 func readError(resp *http.Response, answer []byte) error {
 	var body struct {
 		Detail    json.RawMessage `json:"detail"`
@@ -228,17 +249,20 @@ func readError(resp *http.Response, answer []byte) error {
 		LeadID    string          `json:"lead_id"`
 		RequestID string          `json:"request_id"`
 	}
-	e := &Error{Status: resp.StatusCode, Detail: http.StatusText(resp.StatusCode)}
-	if json.Unmarshal(answer, &body) != nil {
-		return e
+	_ = json.Unmarshal(answer, &body)
+	e := &Error{
+		Status: resp.StatusCode, Code: body.Code, LeadID: body.LeadID,
+		Detail:    cmp.Or(http.StatusText(resp.StatusCode), "The server failed"),
+		RequestID: cmp.Or(body.RequestID, resp.Header.Get("X-Request-Id")),
 	}
-	e.Code, e.LeadID, e.RequestID = body.Code, body.LeadID, body.RequestID
 	var sentence string
+	var fields []FieldError
 	if json.Unmarshal(body.Detail, &sentence) == nil {
-		e.Detail = sentence
-	} else if json.Unmarshal(body.Detail, &e.Fields) == nil && len(e.Fields) > 0 {
-		parts := make([]string, len(e.Fields))
-		for i, f := range e.Fields {
+		e.Detail = cmp.Or(sentence, e.Detail)
+	} else if json.Unmarshal(body.Detail, &fields) == nil && len(fields) > 0 {
+		e.Fields = fields
+		parts := make([]string, len(fields))
+		for i, f := range fields {
 			parts[i] = strings.TrimPrefix(strings.Join(f.Loc, "."), "body.") + ": " + f.Msg
 		}
 		e.Detail = strings.Join(parts, "; ")

@@ -31,7 +31,7 @@ func (j *job) checkOrder() {
 	case j.Mode == saaf.Delta:
 		j.report.refuse(RuleOlder, "the delta is dated %v and the active snapshot is newer, %v", j.EffectiveDate, j.BaseDate)
 	default:
-		j.report.warn("the full set is dated %v and replaces a newer one, dated %v", j.EffectiveDate, j.BaseDate)
+		j.report.warn("the full set is dated %v and replaces a newer one, dated %v: who has registered in between is forgotten", j.EffectiveDate, j.BaseDate)
 	}
 }
 
@@ -47,6 +47,9 @@ func (j *job) check(o *outline) {
 			grouped(rows.Malformed), grouped(rows.Rows), percent(rows.Malformed, rows.Rows))
 	}
 	if j.Mode == saaf.FullSet {
+		if r.Numbers == 0 && rows.Active+rows.Deleted > 0 {
+			r.refuse(RuleEmpty, "the full set has not one active number: an empty registry would show every number as clean")
+		}
 		if lost := j.LastFullActive - r.Numbers; over(lost, j.LastFullActive, shrinkLimit) {
 			r.refuse(RuleShrunk, "the full set has %s active numbers where the last one had %s (%s fewer, the limit is 5 %%)",
 				grouped(r.Numbers), grouped(j.LastFullActive), percent(lost, j.LastFullActive))

@@ -11,7 +11,7 @@ type State uint8
 
 // The states. Only Fresh and Warn answer.
 const (
-	None  State = iota // no snapshot
+	None  State = iota // no snapshot, or one that holds no number
 	Fresh              // answers
 	Warn               // answers, and an update is overdue
 	Stale              // too old to answer
@@ -54,7 +54,7 @@ func (v *View) Freshness(now time.Time) Freshness {
 const clockSkew = time.Hour
 
 func (v *View) state(now time.Time) (State, time.Duration) {
-	if v.snapshot == nil {
+	if !v.answers() {
 		return None, 0
 	}
 	age := now.Sub(v.from)

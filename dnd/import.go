@@ -44,6 +44,8 @@ type Import struct {
 	// BaseSHA256 is the hash of the file of Base. When it is set, a damaged base is
 	// found before a delta carries its damage on.
 	BaseSHA256 saaf.SHA256
+	// BaseID names the active snapshot, 0 when there is none.
+	BaseID saaf.SnapshotID
 	// BaseDate is the effective date of the active snapshot, 0 when there is none.
 	BaseDate saaf.Date
 	// LastFullActive is how many numbers the last full set had, 0 when there is none.

@@ -53,6 +53,13 @@ func (j *job) skip() bool {
 			f.Applied, f.Skipped = j.Applied(f.SHA256)
 		}
 		switch {
+		case f.Skipped && f.Applied != j.BaseID && j.EffectiveDate > j.BaseDate:
+			// New content that happens to be the same, or an old file with a wrong
+			// date: only the operator knows, and guessing may free somebody.
+			f.Skipped = false
+			left++
+			j.report.refuse(RuleRepeated, "%s was applied before, to snapshot %v, and is now given the newer date %v",
+				f.Name, f.Applied, j.EffectiveDate)
 		case f.Skipped:
 			j.report.warn("%s was applied before, to snapshot %v, and is passed over", f.Name, f.Applied)
 			j.report.NoOp = max(j.report.NoOp, f.Applied)

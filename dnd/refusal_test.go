@@ -43,6 +43,16 @@ func TestRefusals(t *testing.T) {
 		"delta older than the base": {
 			func(b *bundle) { b.delta(base).file("delta.csv", good); b.EffectiveDate = today - 1 },
 			RuleOlder, "the delta is dated 2024-10-03 and the active snapshot is newer, 2024-10-04", false},
+		"full set without an active number": {
+			func(b *bundle) { b.file("full.csv", numbers(6200000000, 50, "D")) },
+			RuleEmpty, "not one active number: an empty registry would show every number as clean", false},
+		"delta applied before, with a newer date": {
+			func(b *bundle) {
+				b.delta(base).file("delta.csv", good)
+				b.BaseDate, b.BaseID = today-1, 8
+				b.Applied = func(saaf.SHA256) (saaf.SnapshotID, bool) { return 7, true }
+			},
+			RuleRepeated, "delta.csv was applied before", false},
 		"empty file": {
 			func(b *bundle) { b.file("full.csv", "") },
 			RuleNoRows, "full.csv has no row that can be read", false},
@@ -178,7 +188,7 @@ func TestWarnings(t *testing.T) {
 	for _, want := range []string{
 		"the effective date 2024-09-27 is 7 days ago: while this snapshot is active the registry is stale and answers unknown for every number",
 		"copy.csv is there twice and is read once",
-		"the full set is dated 2024-09-27 and replaces a newer one, dated 2024-09-28",
+		"the full set is dated 2024-09-27 and replaces a newer one, dated 2024-09-28: who has registered in between is forgotten",
 		"rows whose opstype is neither A nor D, which count as A: 1",
 		"rows whose preferences cannot be read, which block fully: 1",
 		"numbers with both A and D rows, which stay active: 1",

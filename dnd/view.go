@@ -27,6 +27,10 @@ func newView(s *Snapshot, ref saaf.SnapshotRef, maxAge time.Duration) *View {
 	return v
 }
 
+// answers reports whether there is a snapshot that can say anything. One without a
+// single number cannot: whatever made it, it would show the whole country as clean.
+func (v *View) answers() bool { return v.snapshot != nil && v.snapshot.info.Numbers > 0 }
+
 // Ref names the snapshot, zero when there is none.
 func (v *View) Ref() saaf.SnapshotRef { return v.ref }
 

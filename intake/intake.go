@@ -120,10 +120,15 @@ func (s *Service) judge(row *Row) (saaf.Phone, saaf.Reason) {
 // answers.
 func (s *Service) add(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *store.LeadBatch) error {
 	view := s.registry.View()
+	phones := make([]saaf.Phone, len(b.Leads))
+	for i := range b.Leads {
+		phones[i] = b.Leads[i].Phone
+	}
+	verdicts := make([]saaf.Verdict, 0, len(phones))
 	check := func(leads []store.NewLead) {
-		now := time.Now().UTC().Truncate(time.Millisecond)
+		verdicts = view.CheckAll(verdicts[:0], phones, time.Now().UTC().Truncate(time.Millisecond))
 		for i := range leads {
-			leads[i].Verdict = view.Check(leads[i].Phone, now)
+			leads[i].Verdict = verdicts[i]
 		}
 	}
 	check(b.Leads)

@@ -57,7 +57,7 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 			return ImportResult{}, err
 		}
 		im.Applied = func(h saaf.SHA256) (saaf.SnapshotID, bool) { id, ok := applied[h]; return id, ok }
-		im.BaseDate, im.LastFullActive = reg.Active.EffectiveDate, reg.Active.FullNumbers
+		im.BaseID, im.BaseDate, im.LastFullActive = active, reg.Active.EffectiveDate, reg.Active.FullNumbers
 		if req.Mode == saaf.Delta {
 			im.BaseSHA256 = reg.Active.SHA256
 			if im.Base, err = dnd.Open(snapshotPath(dir, reg.Active.SHA256)); err != nil {

@@ -173,6 +173,8 @@ func (s *Service) Status(now time.Time) Status {
 // is.
 func Advice(f dnd.Freshness) string {
 	switch {
+	case f.State == dnd.None && f.ID != 0:
+		return "The active snapshot holds not one number and does not answer: leads are stored unchecked and never dialled. Load a registry with saaf registry import."
 	case f.State == dnd.None:
 		return "No registry snapshot answers: leads are stored unchecked and never dialled. Load one with saaf registry import."
 	case f.State == dnd.Warn:

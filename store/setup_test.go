@@ -26,9 +26,9 @@ func TestMain(m *testing.M) {
 	chosen := false
 	flag.Visit(func(f *flag.Flag) { chosen = chosen || f.Name == "rapid.checks" })
 	if !chosen {
-		checks := "20"
+		checks := "10"
 		if os.Getenv("SAAF_LONG") != "" {
-			checks = "2000"
+			checks = "1000"
 		}
 		if err := flag.Set("rapid.checks", checks); err != nil {
 			panic(err)

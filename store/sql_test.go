@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"go/ast"
 	"go/constant"
@@ -46,12 +47,11 @@ var (
 	// A condition on the tenant or the campaign, or a row that is written with it.
 	narrowed  = regexp.MustCompile(`(?i)\b((\w\.)?(tenant_id|campaign_id)|c\.id) = (\$\d|\?)|INTO campaigns \(id|INTO (leads|campaign_counts) \(campaign_id|INTO api_keys \(id, tenant_id|(UPDATE|FROM) campaigns\b[^;]*\bWHERE id = \$\d`)
 	forbidden = map[string]*regexp.Regexp{
-		"SELECT *: name the columns":               regexp.MustCompile(`(?i)SELECT\s+(\w+\.)?\*|,\s*\w+\.\*`),
-		"the clock of SQLite: pass the time":       regexp.MustCompile(`(?i)\bnow\s*\(|'now'|CURRENT_(TIMESTAMP|TIME|DATE)|\b(unixepoch|julianday)\s*\(`),
-		"OFFSET: page from below the last id":      regexp.MustCompile(`(?i)\bOFFSET\b|\bLIMIT\s+[$?]\d*\s*,`),
-		"a value in the statement: bind it":        regexp.MustCompile(`= '[^']*'`),
-		"a parameter without a number: write $n":   regexp.MustCompile(`\?`),
-		"string_agg and the like lose their order": regexp.MustCompile(`(?i)\b(group_concat|string_agg)\s*\(`),
+		"SELECT *: name the columns":             regexp.MustCompile(`(?i)SELECT\s+(\w+\.)?\*|,\s*\w+\.\*`),
+		"the clock of SQLite: pass the time":     regexp.MustCompile(`(?i)\bnow\s*\(|'now'|CURRENT_(TIMESTAMP|TIME|DATE)|\b(unixepoch|julianday)\s*\(`),
+		"OFFSET: page from below the last id":    regexp.MustCompile(`(?i)\bOFFSET\b|\bLIMIT\s+[$?]\d*\s*,`),
+		"a value in the statement: bind it":      regexp.MustCompile(`= '[^']*'`),
+		"a parameter without a number: write $n": regexp.MustCompile(`\?`),
 	}
 	parameter = regexp.MustCompile(`\$(\d+)`)
 )
@@ -166,38 +166,27 @@ func statements(t *testing.T) (list []statement) {
 	conf := types.Config{Error: func(error) {}, Importer: noImports{}}
 	_, _ = conf.Check("saaf/store", fset, files, &info)
 	for _, f := range files {
-		var name string
+		names := map[ast.Expr]string{} // of constants
+		function := ""
 		ast.Inspect(f, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.FuncDecl:
-				name = n.Name.Name
-			case *ast.GenDecl:
-				for _, spec := range n.Specs {
-					if v, ok := spec.(*ast.ValueSpec); ok && len(v.Values) == 1 {
-						list = appendStatement(list, fset, info, v.Names[0].Name, v.Values[0])
-					}
+				function = n.Name.Name
+			case *ast.ValueSpec:
+				for i, x := range n.Values {
+					names[x] = n.Names[i].Name
 				}
-				return false
+			case *ast.Ident: // a constant that is used: it is seen where it is declared
 			case ast.Expr:
-				before := len(list)
-				list = appendStatement(list, fset, info, name, n)
-				return len(list) == before
+				if sql := info.Types[n].Value; sql != nil && sql.Kind() == constant.String && verb.MatchString(constant.StringVal(sql)) {
+					list = append(list, statement{cmp.Or(names[n], function), fset.Position(n.Pos()).String(), constant.StringVal(sql)})
+					return false
+				}
 			}
 			return true
 		})
 	}
 	return list
-}
-
-func appendStatement(list []statement, fset *token.FileSet, info types.Info, name string, x ast.Expr) []statement {
-	v := info.Types[x].Value
-	if v == nil || v.Kind() != constant.String || !verb.MatchString(constant.StringVal(v)) {
-		return list
-	}
-	if _, ok := x.(*ast.Ident); ok {
-		return list // a constant that is used: it was seen where it is declared
-	}
-	return append(list, statement{name: name, at: fset.Position(x.Pos()).String(), sql: constant.StringVal(v)})
 }
 
 type noImports struct{}
@@ -221,7 +210,7 @@ func (b *bundle) plan(sql string, args ...any) (steps []string) {
 }
 
 // noScan checks that a statement finds its leads by an index.
-func (b *bundle) noScan(name, sql string, args ...any) {
+func (b *bundle) noScan(name, sql string, args ...any) (plan string) {
 	b.t.Helper()
 	steps := b.plan(sql, args...)
 	for _, step := range steps {
@@ -229,6 +218,7 @@ func (b *bundle) noScan(name, sql string, args ...any) {
 			b.t.Errorf("%s: %q in the plan of\n%s", name, steps, sql)
 		}
 	}
+	return strings.Join(steps, "; ")
 }
 
 // No statement over leads or campaigns of one owner walks a whole table or sorts.
@@ -264,6 +254,7 @@ func TestLeadStatements(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	options := append(filterOptions(checkedAt), filterOption{set: func(*LeadFilter) {}})
+	seen := map[string]bool{}
 	for _, below := range []saaf.Cursor{0, 99} {
 		for i, one := range options {
 			for _, two := range options[i:] {
@@ -271,6 +262,10 @@ func TestLeadStatements(t *testing.T) {
 				one.set(&f)
 				two.set(&f)
 				sql, args := leadsQuery(b.tenant, b.campaign, f, below, 25)
+				if seen[sql] {
+					continue
+				}
+				seen[sql] = true
 				for _, v := range violations(sql) {
 					t.Errorf("%s\n%s", v, sql)
 				}
@@ -281,8 +276,7 @@ func TestLeadStatements(t *testing.T) {
 				if n := strings.Count(sql, "$"); n != len(args) {
 					t.Errorf("%d arguments for %d parameters: %s", len(args), n, sql)
 				}
-				b.noScan("list", sql, args...)
-				steps := strings.Join(b.plan(sql, args...), "; ")
+				steps := b.noScan("list", sql, args...)
 				want := "USING INDEX leads_campaign (campaign_id=?"
 				if f.Phone != nil {
 					want = "USING INDEX leads_phone (campaign_id=? AND phone=?"

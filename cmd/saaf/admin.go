@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"os/user"
@@ -16,7 +17,8 @@ import (
 
 // withStore runs fn with the store of the data directory, its writer running.
 // It works beside a server that uses the same directory.
-func (d dataFlags) withStore(ctx context.Context, mustExist bool, fn func(context.Context, *store.Store) error) (err error) {
+func (d dataFlags) withStore(ctx context.Context, con *console, mustExist bool, fn func(context.Context, *store.Store) error) (err error) {
+	_, statErr := os.Stat(d.DataDir)
 	st, err := store.Open(ctx, store.Config{
 		Dir:       d.DataDir,
 		MustExist: mustExist,
@@ -30,6 +32,9 @@ func (d dataFlags) withStore(ctx context.Context, mustExist bool, fn func(contex
 	}
 	if err != nil {
 		return err
+	}
+	if errors.Is(statErr, fs.ErrNotExist) {
+		fmt.Fprintf(con.err, "Note: made a new store in %s\n", d.DataDir)
 	}
 	writerCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	writer := make(chan error, 1)

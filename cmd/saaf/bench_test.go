@@ -123,7 +123,7 @@ func newBenchServer(b *testing.B) *benchServer {
 		b.Fatal(err)
 	}
 	var secret saaf.Secret
-	err := data.withStore(b.Context(), false, func(ctx context.Context, st *store.Store) error {
+	err := data.withStore(b.Context(), quiet, false, func(ctx context.Context, st *store.Store) error {
 		tenant, err := st.CreateTenant(ctx, "bench")
 		if err != nil {
 			return err

@@ -29,7 +29,7 @@ func (c *campaignCreateCmd) Run(ctx context.Context, con *console) error {
 	}
 	made, err := api.CreateCampaign(ctx, client.NewCampaign{Name: c.Name, DialMode: c.DialMode})
 	if err != nil {
-		return err
+		return c.reached(err)
 	}
 	return con.result(made, func(w io.Writer) { printCampaigns(w, []client.Campaign{made}) })
 }
@@ -43,7 +43,7 @@ func (c *campaignListCmd) Run(ctx context.Context, con *console) error {
 	for cursor := ""; ; {
 		page, err := api.Campaigns(ctx, cursor)
 		if err != nil {
-			return err
+			return c.reached(err)
 		}
 		all = append(all, page.Items...)
 		if cursor = page.Next; cursor == "" {
@@ -60,7 +60,7 @@ func printCampaigns(w io.Writer, list []client.Campaign) {
 		for _, n := range c.LeadCounts {
 			total += n
 		}
-		rows[i] = []string{c.ID, c.Name, c.DialMode, c.Environment, c.Status, fmt.Sprint(total), fmt.Sprint(c.LeadCounts["dnd"]), c.CreatedAt.Format(web.TimeLayout)}
+		rows[i] = []string{c.ID, c.Name, c.DialMode, c.Environment, c.Status, fmt.Sprint(total), fmt.Sprint(c.LeadCounts["dnd"]), fmt.Sprint(c.LeadCounts["held"]), c.CreatedAt.Format(web.TimeLayout)}
 	}
-	table(w, []string{"ID", "NAME", "DIAL MODE", "ENVIRONMENT", "STATUS", "LEADS", "DND", "CREATED"}, rows)
+	table(w, []string{"ID", "NAME", "DIAL MODE", "ENVIRONMENT", "STATUS", "LEADS", "DND", "HELD", "CREATED"}, rows)
 }

@@ -88,7 +88,7 @@ func (c *demoCmd) importRegistry(ctx context.Context, data dataFlags, dir string
 	if err := os.WriteFile(file, []byte(demoRegistry), 0o600); err != nil {
 		return err
 	}
-	return data.withStore(ctx, false, func(ctx context.Context, st *store.Store) error {
+	return data.withStore(ctx, quiet, false, func(ctx context.Context, st *store.Store) error {
 		_, err := scrub.Import(ctx, st, data.registryDir(), scrub.ImportRequest{
 			Files: []string{file}, Mode: saaf.FullSet, EffectiveDate: saaf.DateOf(time.Now()), Actor: "demo",
 		})

@@ -24,7 +24,7 @@ type keyCreateCmd struct {
 	Scope     []string `sep:"none" placeholder:"SCOPE" help:"A scope the key has, for instance leads:write; repeat for more. None means all ordinary scopes."`
 	RateLimit int      `default:"600" placeholder:"N" help:"Requests per minute, 1 to 100000 (${default})."`
 	Label     string   `help:"A note on what the key is for."`
-	Operator  bool     `help:"The key also reaches the routes of the whole deployment."`
+	Operator  bool     `help:"The key also reaches the routes of the whole deployment (this version has none yet)."`
 	dataFlags
 }
 
@@ -85,7 +85,7 @@ func (c *keyCreateCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	return c.withStore(ctx, true, func(ctx context.Context, st *store.Store) error {
+	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
 		made, err := st.CreateKey(ctx, key)
 		if err != nil {
 			return err
@@ -100,7 +100,7 @@ func (c *keyCreateCmd) Run(ctx context.Context, con *console) error {
 }
 
 func (c *keyListCmd) Run(ctx context.Context, con *console) error {
-	return c.withStore(ctx, true, func(ctx context.Context, st *store.Store) error {
+	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
 		list, err := st.Keys(ctx)
 		if err != nil {
 			return err
@@ -140,7 +140,7 @@ func (c *keyRevokeCmd) Run(ctx context.Context, con *console) error {
 	if !ok {
 		return &usageError{fmt.Sprintf("%q is not a key id (key_...); saaf key list shows those there are", c.ID)}
 	}
-	return c.withStore(ctx, true, func(ctx context.Context, st *store.Store) error {
+	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
 		k, version, err := st.RevokeKey(ctx, id)
 		if err != nil {
 			return err

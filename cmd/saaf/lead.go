@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 
@@ -34,8 +35,11 @@ func (c *leadPushCmd) Run(ctx context.Context, con *console) error {
 	lead, err := api.PushLead(ctx, c.Campaign, client.NewLead{
 		Phone: c.Phone, Name: c.Name, Email: c.Email, ExternalID: c.ExternalID, Metadata: json.RawMessage(c.Metadata),
 	})
+	if dup, ok := errors.AsType[*client.Error](err); ok && dup.LeadID != "" {
+		return fmt.Errorf("%w: it is lead %s", err, dup.LeadID)
+	}
 	if err != nil {
-		return err
+		return c.reached(err)
 	}
 	return con.result(lead, func(w io.Writer) {
 		checked := "not checked"

@@ -39,6 +39,9 @@ type console struct {
 	json     bool // out takes one JSON value and nothing else
 }
 
+// quiet is a console that nobody sees.
+var quiet = &console{out: io.Discard, err: io.Discard}
+
 // usageError is a wrong use of the command line that parsing cannot see.
 type usageError struct{ msg string }
 

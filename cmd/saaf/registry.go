@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -25,7 +26,7 @@ type registryImportCmd struct {
 	Full          bool     `xor:"mode" required:"" help:"The files are the whole registry and replace what is there."`
 	Delta         bool     `xor:"mode" required:"" help:"The files are changes to the active snapshot, in the order given."`
 	EffectiveDate string   `required:"" placeholder:"YYYY-MM-DD" help:"The day in India that the files speak for."`
-	Override      string   `placeholder:"REASON" help:"Activate in spite of a refusal; the reason is recorded."`
+	Override      *string  `placeholder:"REASON" help:"Activate in spite of a refusal; the reason is recorded."`
 	dataFlags
 }
 
@@ -45,19 +46,27 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return &usageError{"--effective-date: " + err.Error()}
 	}
-	req := scrub.ImportRequest{Files: c.Files, Mode: saaf.FullSet, EffectiveDate: date, Override: c.Override, Actor: actor()}
+	req := scrub.ImportRequest{Files: c.Files, Mode: saaf.FullSet, EffectiveDate: date, Actor: actor()}
+	if c.Override != nil {
+		if req.Override = strings.TrimSpace(*c.Override); req.Override == "" {
+			return &usageError{"--override needs a reason: it is recorded with the snapshot"}
+		}
+	}
 	if c.Delta {
 		req.Mode = saaf.Delta
 	}
-	return c.withStore(ctx, false, func(ctx context.Context, st *store.Store) error {
+	return c.withStore(ctx, con, false, func(ctx context.Context, st *store.Store) error {
 		bar := newImportBar(con)
 		req.Progress = bar.show
 		res, err := scrub.Import(ctx, st, c.registryDir(), req)
 		bar.finish()
-		if err != nil {
-			if res.Report != nil {
-				printReport(con.err, res.Report)
-			}
+		switch {
+		case ctx.Err() != nil:
+			return errors.New("interrupted: nothing was changed, the registry stays as it was")
+		case err != nil && res.Report != nil && len(res.Report.Refusals) > 0:
+			printReport(con.err, res.Report)
+			return refused(res.Report)
+		case err != nil:
 			return err
 		}
 		if res.Version != 0 {
@@ -80,6 +89,16 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 	})
 }
 
+// refused is the closing sentence under a report that lists the refusals.
+func refused(r *dnd.Report) error {
+	for _, f := range r.Refusals {
+		if f.Rule.Final() {
+			return errors.New("the import is refused and the registry stays as it was; this cannot be overridden: correct it and import again")
+		}
+	}
+	return errors.New("the import is refused and the registry stays as it was: correct the files, or, if they are right, import them again with --override REASON")
+}
+
 // printReport writes what an import read, counted and refused.
 func printReport(w io.Writer, r *dnd.Report) {
 	rows := make([][]string, 0, len(r.Files)+1)
@@ -96,7 +115,9 @@ func printReport(w io.Writer, r *dnd.Report) {
 	if len(r.Files) > 1 {
 		rows = append(rows, line("total", r.Total))
 	}
-	table(w, []string{"FILE", "ROWS", "A", "D", "MALFORMED"}, rows)
+	if len(rows) > 0 {
+		table(w, []string{"FILE", "ROWS", "A", "D", "MALFORMED"}, rows)
+	}
 	for i, m := range r.MalformedRows {
 		if i == 10 {
 			fmt.Fprintf(w, "  ... and %s more malformed rows\n", thousands(r.Total.Malformed-10))
@@ -107,18 +128,6 @@ func printReport(w io.Writer, r *dnd.Report) {
 			place += " " + m.Member
 		}
 		fmt.Fprintf(w, "  malformed: %s line %d: %s\n", place, m.Line, m.Reason)
-	}
-	for _, n := range []struct {
-		count int64
-		what  string
-	}{
-		{r.Conflicts, "numbers have both an A and a D row: they are blocked"},
-		{r.Total.UnknownOpstype, "rows have an opstype that is neither A nor D: taken as A"},
-		{r.Total.UnreadablePreferences, "rows have preferences that cannot be read: blocked fully"},
-	} {
-		if n.count > 0 {
-			fmt.Fprintf(w, "  %s %s\n", thousands(n.count), n.what)
-		}
 	}
 	if r.Mode == saaf.Delta {
 		fmt.Fprintf(w, "  changes: %s added, %s removed, %s with other preferences\n",
@@ -167,7 +176,7 @@ type registryServer struct {
 }
 
 func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
-	return c.withStore(ctx, true, func(ctx context.Context, st *store.Store) error {
+	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
 		reg, err := st.Registry(ctx)
 		if err != nil {
 			return err

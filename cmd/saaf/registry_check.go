@@ -26,7 +26,7 @@ type checkRow struct {
 }
 
 func (c *registryCheckCmd) Run(ctx context.Context, con *console) error {
-	return c.withStore(ctx, true, func(ctx context.Context, st *store.Store) error {
+	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
 		reg, err := st.Registry(ctx)
 		if err != nil {
 			return err

@@ -12,6 +12,7 @@ import (
 
 	"saaf"
 	"saaf/auth"
+	"saaf/dnd"
 	"saaf/scrub"
 	"saaf/store"
 )
@@ -29,6 +30,12 @@ type serveCmd struct {
 func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	if err := knownSettings(os.Environ()); err != nil {
 		return err
+	}
+	if c.MaxBody < 1 {
+		return &usageError{"--max-body must be a number of bytes above 0"}
+	}
+	if err := (dnd.Config{MaxAge: c.RegistryMaxAge}).Validate(); err != nil {
+		return &usageError{"--registry-max-age: " + err.Error()}
 	}
 	log, err := newLogger(con.err, c.LogFormat, c.LogLevel)
 	if err != nil {

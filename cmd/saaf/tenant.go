@@ -33,7 +33,7 @@ func showTenant(t saaf.Tenant) tenantView {
 }
 
 func (c *tenantCreateCmd) Run(ctx context.Context, con *console) error {
-	return c.withStore(ctx, false, func(ctx context.Context, st *store.Store) error {
+	return c.withStore(ctx, con, false, func(ctx context.Context, st *store.Store) error {
 		t, err := st.CreateTenant(ctx, c.Name)
 		if err != nil {
 			return err
@@ -43,7 +43,7 @@ func (c *tenantCreateCmd) Run(ctx context.Context, con *console) error {
 }
 
 func (c *tenantListCmd) Run(ctx context.Context, con *console) error {
-	return c.withStore(ctx, true, func(ctx context.Context, st *store.Store) error {
+	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
 		list, err := st.Tenants(ctx)
 		if err != nil {
 			return err
