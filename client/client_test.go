@@ -291,8 +291,13 @@ func TestIDsArePartOfThePath(t *testing.T) {
 		if err := call(); err != nil {
 			t.Error(err)
 		}
-		if got := <-paths; got != want {
-			t.Errorf("%s, want %s", got, want)
+		select {
+		case got := <-paths:
+			if got != want {
+				t.Errorf("%s, want %s", got, want)
+			}
+		default:
+			t.Errorf("no request, want %s", want)
 		}
 	}
 }

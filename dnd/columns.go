@@ -7,16 +7,17 @@ import (
 )
 
 // columns says in which column of a file, counted from 0, a field stands; absent
-// for none.
+// for none. count is how many columns there are.
 type columns struct {
 	phone, preferences, opstype int
+	count                       int
 }
 
 const absent = -1
 
 // standard is the order of files without a header: service area code, phone
 // number, preferences, opstype, phone type.
-var standard = columns{phone: 1, preferences: 2, opstype: 3}
+var standard = columns{phone: 1, preferences: 2, opstype: 3, count: 5}
 
 // The names of columns in a header, in small letters and without what a header
 // may vary. Those of the last list decide nothing but tell a header from a row.
@@ -27,26 +28,31 @@ var (
 	otherNames       = []string{"serviceareacode", "servicearea", "phonetype"}
 )
 
-var errNoPhoneColumn = errors.New("its header names no column Phone Numbers, or names it twice")
+var (
+	errNoPhoneColumn = errors.New("its header names no column Phone Numbers, or names it twice")
+	errTwice         = errors.New("its header names the column Opstype or Preferences twice: which one counts cannot be told")
+)
 
 // header reads a line that names columns. ok is false when it names none, as no
-// row of data does. A column that is named twice counts where it stands first,
-// but for the phone, where nothing can be guessed.
+// row of data does. Of two columns with one name none can be trusted.
 func header(line []byte) (c columns, ok bool, err error) {
-	c = columns{absent, absent, absent}
-	phones := 0
+	c = columns{phone: absent, preferences: absent, opstype: absent}
+	phones, twice := 0, false
 	for i, more := 0, true; more; i++ {
 		var field []byte
 		field, line, more = cutField(line)
+		c.count = i + 1
 		name := columnName(field)
 		switch {
 		case slices.Contains(phoneNames, name):
 			c.phone = i
 			phones++
 		case slices.Contains(preferencesNames, name):
-			c.preferences = first(c.preferences, i)
+			twice = twice || c.preferences != absent
+			c.preferences = i
 		case slices.Contains(opstypeNames, name):
-			c.opstype = first(c.opstype, i)
+			twice = twice || c.opstype != absent
+			c.opstype = i
 		case slices.Contains(otherNames, name):
 		default:
 			continue
@@ -56,14 +62,10 @@ func header(line []byte) (c columns, ok bool, err error) {
 	if ok && phones != 1 {
 		return c, true, errNoPhoneColumn
 	}
-	return c, ok, nil
-}
-
-func first(had, i int) int {
-	if had == absent {
-		return i
+	if twice {
+		return c, true, errTwice
 	}
-	return had
+	return c, ok, nil
 }
 
 // columnName is a field of a header in small letters, without blanks, "_" and
@@ -84,13 +86,13 @@ type fields struct {
 	phone, preferences, opstype []byte
 }
 
-// pick cuts the fields out of a line. It does not look at what stands behind them.
-func (c columns) pick(line []byte) (f fields) {
-	last := max(c.phone, c.preferences, c.opstype)
-	more := true
-	for i := 0; more && i <= last; i++ {
+// pick cuts the fields out of a line. surplus means that there is something behind
+// the last column: two rows that have run into one.
+func (c columns) pick(line []byte) (f fields, surplus bool) {
+	for i, more := 0, true; more; i++ {
 		var field []byte
 		field, line, more = cutField(line)
+		surplus = surplus || i >= c.count && len(field) > 0
 		switch i {
 		case c.phone:
 			f.phone = field
@@ -100,7 +102,7 @@ func (c columns) pick(line []byte) (f fields) {
 			f.opstype = field
 		}
 	}
-	return f
+	return f, surplus
 }
 
 // cutField cuts the first field off a line, without the blanks and the quotes

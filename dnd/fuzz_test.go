@@ -93,7 +93,7 @@ func checkOrdinary(t *testing.T, line []byte) {
 // that the two packages are meant to read differently.
 func parseWithCSV(text []byte) (rows []string, plain bool) {
 	for line := range bytes.Lines(text) {
-		if len(line) > maxLine || bytes.ContainsAny(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), "\r\uFEFF") {
+		if len(line) > maxLine || bytes.ContainsAny(bytes.TrimSuffix(bytes.TrimSuffix(line, []byte("\n")), []byte("\r")), controls+"\uFEFF") {
 			return nil, false
 		}
 	}
@@ -112,6 +112,9 @@ func parseWithCSV(text []byte) (rows []string, plain bool) {
 				return strings.Trim(record[i], blanks)
 			}
 			return ""
+		}
+		if len(record) > 5 && strings.Trim(strings.Join(record[5:], ""), blanks) != "" {
+			continue
 		}
 		phone, why := readPhone([]byte(field(1)))
 		if why != saaf.ReasonNone {

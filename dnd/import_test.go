@@ -83,6 +83,7 @@ func TestAppliedDeltas(t *testing.T) {
 	d := setup(t).delta(base).file("d1.csv", numbers(6100000000, 1, "A"))
 	_, r := d.run()
 	first := r.Files[0].SHA256
+	d.BaseID = 42
 	d.Applied = func(sha saaf.SHA256) (saaf.SnapshotID, bool) { return 42, sha == first }
 
 	t.Run("alone does nothing, whatever its date", func(t *testing.T) {
@@ -92,6 +93,21 @@ func TestAppliedDeltas(t *testing.T) {
 		r, err := b.Run(t.Context())
 		if err != nil || r.NoOp != 42 || r.Result != nil || r.Total.Rows != 0 || !r.Files[0].Skipped || r.Files[0].Applied != 42 {
 			t.Errorf("%v, %+v", err, r)
+		}
+	})
+	t.Run("before the last one is refused", func(t *testing.T) {
+		t.Parallel()
+		b := *d
+		b.BaseID = 43
+		if r, err := b.Run(t.Context()); err == nil || len(r.Refusals) != 1 || r.Refusals[0].Rule != RuleRepeated || r.NoOp != 0 {
+			t.Errorf("%v, %+v", err, r)
+		}
+		b.Override = "registered again"
+		s, _ := b.run()
+		want{6100000000: "0"}.check(t, s)
+		b.Override, b.EffectiveDate = "", today-1
+		if r, err := b.Run(t.Context()); err != nil || r.NoOp != 42 {
+			t.Errorf("with an old date: %v, %+v", err, r)
 		}
 	})
 	t.Run("together with another is passed over", func(t *testing.T) {

@@ -59,10 +59,36 @@ func ordinaryRow(line []byte) (phone saaf.Phone, categories uint64, deletes, ok 
 		}
 		i++
 	}
-	if i < len(line) && line[i] != ',' && (line[i] != '\r' || i+1 < len(line)) {
-		return 0, 0, false, false
+	return phone, categories, op == 'd', (op == 'a' || op == 'd') && ordinaryEnd(line[i:], quoted)
+}
+
+// ordinaryEnd reports whether what stands behind the opstype is nothing, or a
+// phone type of one or two digits and the end of the line. Anything more could be
+// another row.
+func ordinaryEnd(rest []byte, quoted bool) bool {
+	i := 0
+	if i < len(rest) && rest[i] == ',' {
+		i++
+		if quoted {
+			if i >= len(rest) || rest[i] != '"' {
+				return false
+			}
+			i++
+		}
+		for digits := 0; i < len(rest) && isDigit(rest[i]) && digits < 2; digits++ {
+			i++
+		}
+		if quoted {
+			if i >= len(rest) || rest[i] != '"' {
+				return false
+			}
+			i++
+		}
 	}
-	return phone, categories, op == 'd', op == 'a' || op == 'd'
+	if i < len(rest) && rest[i] == '\r' {
+		i++
+	}
+	return i == len(rest)
 }
 
 // nextField is where the field after the one that ends at i begins, -1 when the

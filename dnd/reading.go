@@ -41,29 +41,28 @@ func cannotOpen(err error) error {
 		Message: fmt.Sprintf("%s cannot be opened (%v): check its name and who may read it.", name, why)}
 }
 
-// skip passes over what is there twice, and over deltas that were applied before:
-// applied again after later ones, they would undo those.
-// It reports whether anything is left to do.
+// skip passes over what needs no reading and reports whether anything is left: of a
+// full set the copies of a file, of a delta what the active snapshot already holds.
+//
+// A delta that was applied before the last one is neither passed over, since the
+// last one may have undone it, nor applied again, since it may undo the last one:
+// it is refused, and an override applies it. Only a run of deltas that is repeated
+// as a whole, or one with an old date, is plainly nothing to do.
 func (j *job) skip() bool {
+	repeated := j.repeats()
 	seen := map[saaf.SHA256]bool{}
 	left := 0
 	for i := range j.report.Files {
 		f := &j.report.Files[i]
-		if j.Mode == saaf.Delta && j.Applied != nil {
-			f.Applied, f.Skipped = j.Applied(f.SHA256)
-		}
 		switch {
-		case f.Skipped && f.Applied != j.BaseID && j.EffectiveDate > j.BaseDate:
-			// New content that happens to be the same, or an old file with a wrong
-			// date: only the operator knows, and guessing may free somebody.
-			f.Skipped = false
+		case f.Applied != 0 && f.Applied != j.BaseID && !repeated:
+			j.report.refuse(RuleRepeated, "%s was applied before, to snapshot %v, and others since: it may be undone by now, or undo them", f.Name, f.Applied)
 			left++
-			j.report.refuse(RuleRepeated, "%s was applied before, to snapshot %v, and is now given the newer date %v",
-				f.Name, f.Applied, j.EffectiveDate)
-		case f.Skipped:
+		case f.Applied != 0:
+			f.Skipped = true
 			j.report.warn("%s was applied before, to snapshot %v, and is passed over", f.Name, f.Applied)
 			j.report.NoOp = max(j.report.NoOp, f.Applied)
-		case seen[f.SHA256]:
+		case seen[f.SHA256] && j.Mode == saaf.FullSet:
 			f.Skipped = true
 			j.report.warn("%s is there twice and is read once", f.Name)
 		default:
@@ -75,6 +74,24 @@ func (j *job) skip() bool {
 		j.report.NoOp = 0
 	}
 	return left > 0
+}
+
+// repeats notes which files were applied before and reports whether that makes the
+// import the repetition of an earlier one.
+func (j *job) repeats() bool {
+	if j.Mode != saaf.Delta || j.Applied == nil {
+		return false
+	}
+	all, last := true, false
+	for i := range j.report.Files {
+		f := &j.report.Files[i]
+		if id, ok := j.Applied(f.SHA256); ok {
+			f.Applied = id
+		}
+		all = all && f.Applied != 0
+		last = last || f.Applied == j.BaseID
+	}
+	return all && last || j.EffectiveDate < j.BaseDate
 }
 
 // read reads the rows of file i.

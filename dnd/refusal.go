@@ -22,8 +22,8 @@ const (
 const (
 	RuleUnreadable Rule = "unreadable"    // a file or a member cannot be read to its end, or is no registry file
 	RuleNoRows     Rule = "no_valid_rows" // a file has not one row that can be read
+	RuleRepeated   Rule = "repeated"      // a delta that was applied before the last one
 	RuleEmpty      Rule = "empty"         // a full set without one active number
-	RuleRepeated   Rule = "repeated"      // a delta applied before the last one, now with a newer date
 	RuleMalformed  Rule = "malformed"     // over 0.1 % of the rows cannot be read
 	RuleShrunk     Rule = "shrunk"        // a full set with over 5 % fewer numbers than the last
 	RuleRemoves    Rule = "removes"       // a delta that removes over 1 % of the active numbers

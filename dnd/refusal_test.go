@@ -46,13 +46,6 @@ func TestRefusals(t *testing.T) {
 		"full set without an active number": {
 			func(b *bundle) { b.file("full.csv", numbers(6200000000, 50, "D")) },
 			RuleEmpty, "not one active number: an empty registry would show every number as clean", false},
-		"delta applied before, with a newer date": {
-			func(b *bundle) {
-				b.delta(base).file("delta.csv", good)
-				b.BaseDate, b.BaseID = today-1, 8
-				b.Applied = func(saaf.SHA256) (saaf.SnapshotID, bool) { return 7, true }
-			},
-			RuleRepeated, "delta.csv was applied before", false},
 		"empty file": {
 			func(b *bundle) { b.file("full.csv", "") },
 			RuleNoRows, "full.csv has no row that can be read", false},

@@ -29,8 +29,16 @@ func (r row) split() (head int, n uint32) {
 	return int(p / headSpan), uint32(p % headSpan)
 }
 
-// ReasonLineTooLong is the reason for a line of more than 4,096 bytes.
-const ReasonLineTooLong saaf.Reason = "line_too_long"
+// Why a line is malformed as a whole.
+const (
+	ReasonLineTooLong      saaf.Reason = "line_too_long"     // over 4,096 bytes
+	ReasonControlCharacter saaf.Reason = "control_character" // a line end of another kind, or no text at all
+	ReasonTooManyFields    saaf.Reason = "too_many_fields"   // more than there are columns: two rows in one line
+)
+
+// controls are what must not be inside a line. Where lines end with a bare CR,
+// what looks like one row is a whole file.
+const controls = "\r\v\f\x00"
 
 // parser reads the rows of one stream: a plain file, an unpacked one, a member of
 // an archive.
@@ -103,6 +111,10 @@ func (p *parser) anyLine(line []byte) (r row, ok bool, err error) {
 		return 0, false, nil
 	}
 	line = bytes.TrimPrefix(line, byteOrderMark) // also in the middle, where files were joined
+	if bytes.ContainsAny(bytes.TrimRight(line, "\r"), controls) {
+		p.refuse(ReasonControlCharacter)
+		return 0, false, nil
+	}
 	if len(trim(line)) == 0 {
 		p.counts.Blank++
 		return 0, false, nil
@@ -120,8 +132,11 @@ func (p *parser) anyLine(line []byte) (r row, ok bool, err error) {
 			return 0, false, nil
 		}
 	}
-	f := p.columns.pick(line)
+	f, surplus := p.columns.pick(line)
 	phone, why := readPhone(f.phone)
+	if surplus && why == saaf.ReasonNone {
+		why = ReasonTooManyFields
+	}
 	if why == saaf.ReasonNone {
 		return p.readRow(phone, f), true, nil
 	}

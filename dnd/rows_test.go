@@ -63,7 +63,13 @@ func TestRows(t *testing.T) {
 			parsed{[]string{"6000000000 D 0", "6000000001 A 0"}, Counts{Rows: 3, Active: 1, Deleted: 1, Malformed: 1, Headers: 2}, nil}},
 		"header that names the opstype twice": {
 			"phone,opstype,ops_type\n6000000000,D,A\n",
-			parsed{[]string{"6000000000 D 0"}, Counts{Rows: 1, Deleted: 1, Headers: 1}, nil}},
+			parsed{nil, Counts{}, errTwice}},
+		"lines that end with CR, VT or FF alone": {
+			"15,9000000001,0,A,2\r5,9000000002,0,A,2\r\n15,9000000003,0,A,2\v5,9000000004,0,A,2\n15,9000000005,0,A,2\f\n",
+			parsed{nil, Counts{Rows: 3, Malformed: 3}, nil}},
+		"two rows run into one": {
+			"15,9000000001,0,A,25,9000000002,0,A,2\n15,9000000003,0,A,2,,\n",
+			parsed{[]string{"9000000003 A 0"}, Counts{Rows: 2, Active: 1, Malformed: 1}, nil}},
 		"quotes that do not fit": {
 			"\"13,6000000000,\"2,D,2\n13,\"6000000001,0,A,2\n13,6000000002,0,\"A\"x,2\n",
 			parsed{[]string{"6000000000 D 0", "6000000002 A 0"},

@@ -24,6 +24,10 @@ type source struct {
 }
 
 func openSource(path string) (*source, error) {
+	// A pipe would be waited for, without end, before it could be looked at.
+	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
+		return nil, &os.PathError{Op: "read", Path: path, Err: errors.New("not a file")}
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err

@@ -40,6 +40,9 @@ func (s *source) streams() ([]stream, error) {
 // adds.
 func (s *source) members() (list []stream, err error) {
 	archive, err := zip.NewReader(s, s.opened.Size())
+	if err == nil {
+		err = wholeArchive(s.file, s.opened.Size(), archive.File)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -38,7 +38,7 @@ func nothing(reason saaf.VerdictReason) map[saaf.Phone]saaf.VerdictReason {
 func aged(days saaf.Date) func(*bundle) saaf.SnapshotRef {
 	return func(b *bundle) saaf.SnapshotRef {
 		snap := b.lists(days, ordinary)
-		return saaf.SnapshotRef{ID: snap.ID, EffectiveDate: today() - days}
+		return saaf.SnapshotRef{ID: snap.ID, EffectiveDate: snap.EffectiveDate}
 	}
 }
 

@@ -121,26 +121,28 @@ func TestImportDelta(t *testing.T) {
 	if second.ParentID != snap.ID || second.Numbers != 201 || second.FullNumbers != 200 {
 		t.Errorf("the second delta: %+v", second)
 	}
-	// Deltas that went in before, alone or together, are nothing to do: done again
-	// after later ones, the first would undo those.
+	// The last one again is nothing to do, and so are all of them again. The first
+	// alone may undo the second: it needs a word.
 	before, files := b.state(), b.visible()
-	for _, again := range [][]string{first.Files, slices.Concat(first.Files, first.Files)} {
+	last := b.delta(rows("A", 9_000_000_002))
+	for _, again := range [][]string{last.Files, slices.Concat(first.Files, last.Files)} {
 		req := first
 		req.Files = again
 		res := b.imports(req)
-		if res.Report.NoOp != snap.ID || res.Snapshot.ID != second.ID || res.Version != 0 {
+		if res.Report.NoOp != second.ID || res.Snapshot.ID != second.ID || res.Version != 0 {
 			t.Errorf("again: no-op %v, active %v, version %d", res.Report.NoOp, res.Snapshot.ID, res.Version)
 		}
 	}
+	b.refuses(first, dnd.RuleRepeated)
 	if diff := cmp.Diff(before, b.state()); diff != "" {
 		t.Error("a no-op changed the register:", diff)
 	}
 	if diff := cmp.Diff(files, b.visible()); diff != "" {
 		t.Error("a no-op changed the files:", diff)
 	}
-	// A delta beside one that went in before: only the new one is read.
+	// A delta beside the last one: only the new one is read.
 	both := b.delta(rows("A", 9_000_000_003))
-	both.Files = slices.Concat(first.Files, both.Files)
+	both.Files = slices.Concat(last.Files, both.Files)
 	if third := b.imports(both).Snapshot; third.Numbers != 202 || len(third.Files) != 1 || third.Files[0].Name != filepath.Base(both.Files[1]) {
 		t.Errorf("the third delta: %+v", third)
 	}

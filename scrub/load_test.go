@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -138,7 +139,8 @@ func TestImportMendsASpoiltFile(t *testing.T) {
 		if got := b.loads(); got.Snapshot != 0 || got.Problem == "" {
 			t.Errorf("%s: it answers from %+v", name, got)
 		}
-		if _, err := b.importInto(b.delta(rows("A", 9_000_000_002))); err == nil {
+		// Of numbers elsewhere, so that the damage would be carried on as it is.
+		if _, err := b.importInto(b.delta(rows("A", 7_000_000_001))); err == nil {
 			t.Errorf("%s: a delta was built on it", name)
 		}
 		again := b.imports(req).Snapshot
@@ -195,5 +197,51 @@ func TestCancelledLoad(t *testing.T) {
 	}
 	if got := b.loads(); got.Snapshot != active.ID || got.Problem != "" {
 		t.Errorf("after that it answers from %+v", got)
+	}
+}
+
+// From the look at the store to the swap no other Load may come in between: the
+// slower of two would bring an older snapshot back.
+func TestOneLoadAtATime(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	active := b.imports(b.full(rows("A", 9_000_000_001))).Snapshot
+	path := snapshotPath(b.dir, active.SHA256)
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Its file becomes a pipe, so that a Load waits in the middle.
+	b.replace(active, nil)
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded := make(chan Serving, 1)
+	go func() {
+		serving, err := b.Load(t.Context())
+		if err != nil {
+			t.Error(err)
+		}
+		loaded <- serving
+	}()
+	pipe, err := os.OpenFile(path, os.O_WRONLY, 0) // waits for the Load to read
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.loading.TryLock() {
+		t.Error("another Load could overtake this one")
+	}
+	if st := b.Status(time.Now()); st.State != "none" { // which does not wait
+		t.Errorf("status %+v", st)
+	}
+	b.replace(active, content)
+	if _, err := pipe.Write(content); err != nil {
+		t.Error(err)
+	}
+	if err := pipe.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := <-loaded; got.Snapshot != active.ID || got.Problem != "" {
+		t.Errorf("it answers from %+v", got)
 	}
 }

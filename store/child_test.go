@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	osexec "os/exec"
 	"path/filepath"
@@ -64,7 +65,8 @@ func child(what, dir string) int {
 // at their modes.
 func makeFiles(dir string, mask int) error {
 	syscall.Umask(mask)
-	if _, err := LockServe(dir); err != nil {
+	lockDir := dir + "-lock"
+	if _, err := LockServe(lockDir); err != nil {
 		return err
 	}
 	s, err := Open(context.Background(), Config{Dir: dir})
@@ -75,23 +77,29 @@ func makeFiles(dir string, mask int) error {
 	writer := make(chan error, 1)
 	go func() { writer <- s.Run(ctx) }()
 	_, err = s.CreateTenant(ctx, "Asha Finance")
-	want := map[string]os.FileMode{
-		"": 0o700, fileName: 0o600, fileName + "-wal": 0o600, fileName + "-shm": 0o600, lockName: 0o600,
+	want := map[string]os.FileMode{dir: 0o700, lockDir: 0o700, filepath.Join(lockDir, lockName): 0o600}
+	for _, suffix := range []string{"", "-wal", "-shm"} {
+		want[filepath.Join(dir, fileName+suffix)] = 0o600
 	}
-	for name, mode := range want {
-		info, serr := os.Stat(filepath.Join(dir, name))
-		if serr != nil {
-			err = errors.Join(err, serr)
-		} else if info.Mode().Perm() != mode {
-			err = errors.Join(err, fmt.Errorf("%q has mode %v, want %v", name, info.Mode().Perm(), mode))
+	werr := filepath.WalkDir(filepath.Dir(dir), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || path == filepath.Dir(dir) {
+			return err
 		}
-	}
-	names, rerr := os.ReadDir(dir)
-	if len(names) != len(want)-1 {
-		err = errors.Join(err, fmt.Errorf("files: %v", names))
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		if mode := info.Mode().Perm(); mode != want[path] {
+			return fmt.Errorf("%q has mode %v, want %v", path, mode, want[path])
+		}
+		delete(want, path)
+		return nil
+	})
+	if len(want) > 0 {
+		werr = errors.Join(werr, fmt.Errorf("not there: %v", want))
 	}
 	cancel()
-	return errors.Join(err, rerr, <-writer, s.Close())
+	return errors.Join(err, werr, <-writer, s.Close())
 }
 
 // process is a running child.

@@ -24,7 +24,7 @@ type job struct {
 	ctx  context.Context
 	rows int
 	run  func(*tx) error
-	done chan error // receives exactly once, after COMMIT or instead of it
+	done chan error // receives once, after COMMIT or instead of it; not at all when Run ends before
 }
 
 // queue is what waits for the writer. Small jobs go first, so that one lead is
@@ -80,6 +80,21 @@ func (q *queue) push(j *job) error {
 			q.bulkRows.Add(-int64(j.rows))
 		}
 		return errBusy
+	}
+}
+
+// wait returns the answer to a job that was pushed.
+func (q *queue) wait(j *job) error {
+	select {
+	case err := <-j.done:
+		return err
+	case <-q.stopped:
+	}
+	select {
+	case err := <-j.done: // one of the last that were done
+		return err
+	default:
+		return errStopped
 	}
 }
 
@@ -146,17 +161,7 @@ func (s *Store) write(ctx context.Context, rows int, fn func(*tx) error) error {
 	if err := s.queue.push(j); err != nil {
 		return err
 	}
-	select {
-	case err := <-j.done:
-		return err
-	case <-s.queue.stopped:
-		select {
-		case err := <-j.done:
-			return err
-		default:
-			return errStopped
-		}
-	}
+	return s.queue.wait(j)
 }
 
 // Run is the writer. It commits what waits until ctx ends and the queue is
@@ -183,10 +188,7 @@ func (s *Store) commit(group []*job) error {
 	if spoiled && len(group) > 1 {
 		for i := range group {
 			if err := s.commit(group[i : i+1]); err != nil {
-				for _, j := range group[i+1:] {
-					j.done <- errDisk
-				}
-				return err
+				return err // the others are told when Run ends
 			}
 		}
 		return nil

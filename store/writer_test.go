@@ -323,6 +323,24 @@ func TestShutdownAtAnyMoment(t *testing.T) {
 	}
 }
 
+// A job that was stored is not answered as refused because the writer has ended
+// since.
+func TestLastAnswerIsNotLost(t *testing.T) {
+	t.Parallel()
+	q := newQueue(Config{QueueSingles: 1, QueueLeads: 1})
+	close(q.stopped)
+	for range 50 {
+		j := &job{done: make(chan error, 1)}
+		j.done <- nil
+		if err := q.wait(j); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.wait(j); !isUnavailable(err, "stopping") {
+			t.Fatal(err)
+		}
+	}
+}
+
 // Barrier waits for bulk requests too, which small jobs overtake.
 func TestBarrier(t *testing.T) {
 	t.Parallel()

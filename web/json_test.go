@@ -23,7 +23,6 @@ func FuzzParse(f *testing.F) {
 		`{"a\"}":"b\\","c":["\\\"]",1],"\\":{"\"":"{"}}`,
 		"{} {}", "{", `{"a"}`, `{"a":1,}`, "[1,]", "[1 2]", "01", "nul", "'a'", "\"\x01\"", "\"\xff\"", "\ufeff{}", "[\u00a01]",
 		strings.Repeat("[", 100) + strings.Repeat("]", 100),
-		strings.Repeat("[", 10_001) + strings.Repeat("]", 10_001), // deeper than encoding/json goes
 	} {
 		f.Add([]byte(s))
 	}
@@ -135,6 +134,30 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		want := &saaf.Error{Code: saaf.Malformed, Word: "malformed", Message: want}
 		if diff := cmp.Diff(error(want), err); diff != "" {
 			t.Errorf("%q: %s", body, diff)
+		}
+	}
+}
+
+// There is a limit to nesting, so that nobody can make us recurse for ever.
+func TestParseDepth(t *testing.T) {
+	t.Parallel()
+	const deepest = 10_000
+	for depth, accept := range map[int]bool{deepest: true, deepest + 1: false} {
+		v, err := Parse([]byte(strings.Repeat("[", depth) + strings.Repeat("]", depth)))
+		if accept != (err == nil) {
+			t.Errorf("%d levels: %v", depth, err)
+		}
+		levels := 0
+		for v.Kind() == Array {
+			levels++
+			var inner Value
+			for el := range v.Elements() {
+				inner = el
+			}
+			v = inner
+		}
+		if accept && levels != depth {
+			t.Errorf("%d levels were walked, want %d", levels, depth)
 		}
 	}
 }

@@ -47,6 +47,9 @@ var demoLeads = []struct {
 }
 
 func (c *demoCmd) Run(ctx context.Context, con *console) (err error) {
+	if err := knownSettings(os.Environ()); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "saaf-demo-")
 	if err != nil {
 		return err

@@ -19,8 +19,8 @@ opstype (A or D), phone type, with or without a header. Nothing changes until th
 snapshot answers until the new one takes over.
 
 An import is refused when it has no valid row, over 0.1 % malformed rows, or an archive that is cut short; a full set when
-it has over 5 % fewer numbers than the last, or none; a delta when it clears over 1 % of the numbers, is older than the
-snapshot, or was applied before the last one. Applying the last one again is no work.
+it has over 5 % fewer numbers than the last, or none; a delta when it clears over 1 % of the numbers, or is older
+than the snapshot, or was applied before the last one.
 --override lifts that and is recorded. A date after today is always refused.
 
     saaf registry import part-*.zip --full --effective-date ` + today() + `

@@ -181,7 +181,7 @@ func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		view, err := c.activeView(reg, c.RegistryMaxAge)
+		view, err := c.activeView(ctx, reg, c.RegistryMaxAge)
 		if err != nil {
 			return err
 		}

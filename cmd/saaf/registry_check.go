@@ -31,7 +31,7 @@ func (c *registryCheckCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		view, err := c.activeView(reg, c.RegistryMaxAge)
+		view, err := c.activeView(ctx, reg, c.RegistryMaxAge)
 		if err != nil {
 			return err
 		}
@@ -44,13 +44,21 @@ func (c *registryCheckCmd) Run(ctx context.Context, con *console) error {
 }
 
 // activeView is the active snapshot as a server with this age limit sees it.
-func (d dataFlags) activeView(reg saaf.RegistryState, maxAge time.Duration) (*dnd.View, error) {
+func (d dataFlags) activeView(ctx context.Context, reg saaf.RegistryState, maxAge time.Duration) (*dnd.View, error) {
+	if err := positiveAge(maxAge); err != nil {
+		return nil, err
+	}
 	r, err := dnd.NewRegistry(dnd.Config{MaxAge: maxAge})
 	if err != nil {
 		return nil, &usageError{"--registry-max-age: " + err.Error()}
 	}
 	if reg.Active != nil {
-		snap, err := dnd.Open(filepath.Join(d.registryDir(), reg.Active.SHA256.String()+dnd.Extension))
+		path := filepath.Join(d.registryDir(), reg.Active.SHA256.String()+dnd.Extension)
+		var snap *dnd.Snapshot
+		err := dnd.Verify(ctx, path, reg.Active.SHA256)
+		if err == nil {
+			snap, err = dnd.Open(path)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the active snapshot %s cannot be opened, so that servers answer unknown: %w", reg.Active.ID, err)
 		}

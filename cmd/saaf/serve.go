@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -34,6 +35,9 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	if c.MaxBody < 1 {
 		return &usageError{"--max-body must be a number of bytes above 0"}
 	}
+	if err := positiveAge(c.RegistryMaxAge); err != nil {
+		return err
+	}
 	if err := (dnd.Config{MaxAge: c.RegistryMaxAge}).Validate(); err != nil {
 		return &usageError{"--registry-max-age: " + err.Error()}
 	}
@@ -56,6 +60,15 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	return errors.Join(err, srv.wait())
 }
 
+// positiveAge refuses an age limit of nothing, which elsewhere means the default
+// and would be the widest limit where somebody asked for the narrowest.
+func positiveAge(limit time.Duration) error {
+	if limit <= 0 {
+		return &usageError{"--registry-max-age must be above 0, for instance 24h"}
+	}
+	return nil
+}
+
 // knownSettings refuses environment variables that look like settings and are
 // none: somebody who believes to have switched something on or off must be told,
 // above all where they tried to switch the check off.
@@ -66,17 +79,16 @@ func knownSettings(environ []string) error {
 	}
 	for _, kv := range environ {
 		name, _, _ := strings.Cut(kv, "=")
-		if !strings.HasPrefix(name, "SAAF_") || known[name] {
-			continue
-		}
-		// Kubernetes sets these for a service that is called saaf.
-		if strings.HasPrefix(name, "SAAF_SERVICE_") || strings.HasPrefix(name, "SAAF_PORT") {
+		if !strings.HasPrefix(strings.ToUpper(name), "SAAF_") || known[name] || kubernetes.MatchString(name) {
 			continue
 		}
 		return &usageError{fmt.Sprintf("the environment variable %s is not a setting of saaf: unset it. The registry check has no switch", name)}
 	}
 	return nil
 }
+
+// kubernetes matches what Kubernetes sets for a service that is called saaf.
+var kubernetes = regexp.MustCompile(`^SAAF_(SERVICE_HOST|SERVICE_PORT(_HTTPS?)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)$`)
 
 // settingNames are the environment variables of serve; a test compares them with
 // its flags.

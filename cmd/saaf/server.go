@@ -98,8 +98,10 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 		ReadTimeout:       60 * time.Second,
 		WriteTimeout:      90 * time.Second,
 		IdleTimeout:       120 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
+
+		DisableGeneralOptionsHandler: true, // its answers would have no request id
+		MaxHeaderBytes:               64 << 10,
+		ErrorLog:                     slog.NewLogLogger(cfg.Log.Handler(), slog.LevelDebug),
 	}
 	return s, s.start(ctx)
 }
@@ -236,17 +238,20 @@ func (s *server) watch(ctx context.Context) error {
 		case <-tick.C:
 		}
 		changed, err := s.take(ctx)
-		if err == nil && (changed || time.Since(lastBeat) >= beatEvery) {
+		sick := s.notReady() != nil
+		if err == nil && (changed || sick || time.Since(lastBeat) >= beatEvery) {
 			lastBeat = time.Now()
 			err = s.store.Beat(ctx, s.row)
+			if err == nil && sick {
+				s.cfg.Log.Info("the store answers again")
+				s.health.Store(new(error)) // only a write that went through proves it
+			}
 		}
-		switch {
-		case ctx.Err() != nil:
-		case err != nil:
-			s.cfg.Log.Error("the store does not answer", "error", err)
+		if err != nil && ctx.Err() == nil {
+			if !sick {
+				s.cfg.Log.Error("the store cannot be read or written", "error", err)
+			}
 			s.health.Store(&errStore)
-		default:
-			s.health.Store(new(error))
 		}
 	}
 }
