@@ -376,6 +376,40 @@ func TestBarrier(t *testing.T) {
 	})
 }
 
+// Nor is it the first of a group that has no room for all small jobs before it.
+func TestBarrierWaitsForSmallJobs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		for range 8 { // which queue a group begins with is left to chance
+			release := b.block()
+			var passed atomic.Bool
+			var answers []<-chan error
+			for range maxGroupRows/smallRows + 10 {
+				answers = append(answers, b.later(smallRows, func(*tx) error {
+					time.Sleep(time.Millisecond) // all others get as far as they can
+					if passed.Load() {
+						t.Error("a job runs after the barrier that was queued before it")
+					}
+					return nil
+				}))
+			}
+			synctest.Wait()
+			barrier := make(chan error, 1)
+			go func() {
+				barrier <- b.Barrier(t.Context())
+				passed.Store(true)
+			}()
+			synctest.Wait()
+			release()
+			b.must(<-barrier)
+			for _, answer := range answers {
+				b.must(<-answer)
+			}
+		}
+	})
+}
+
 // The write lock of another process is waited for, and not for ever.
 func TestWriteLockOfAnotherProcess(t *testing.T) {
 	t.Parallel()

@@ -1,7 +1,6 @@
 package web
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -43,33 +42,64 @@ func (b *Bodies) Read(r *http.Request) (body []byte, release func(), err error) 
 	if r.ContentLength > b.Max {
 		return nil, nil, b.tooLarge()
 	}
-	// A body of unknown length may become as large as any.
-	reserve := r.ContentLength
-	if reserve < 0 {
-		reserve = b.Max
+	var reserved int64
+	release = func() { b.inFlight.Add(-reserved) }
+	expected := r.ContentLength
+	if expected < 0 {
+		expected = b.Max // it may become as large as any
 	}
-	if b.inFlight.Add(reserve) > b.MaxInFlight {
-		b.inFlight.Add(-reserve)
-		return nil, nil, &saaf.Error{Code: saaf.Unavailable, Word: "overloaded", RetryAfter: time.Second,
-			Message: "Too many request bodies are being worked on; try again shortly"}
-	}
-	release = func() { b.inFlight.Add(-reserve) }
-
-	buf := bytes.NewBuffer(make([]byte, 0, max(r.ContentLength, 0)+bytes.MinRead))
-	n, err := buf.ReadFrom(io.LimitReader(r.Body, b.Max+1))
-	switch {
-	case err == nil && n > b.Max:
-		err = b.tooLarge()
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		err = malformed("The body ended before its Content-Length; send it again")
-	case err != nil:
-		err = malformed("The body could not be read to its end; send it again")
-	}
+	// Memory is taken as bytes arrive: a caller that announces much and sends
+	// nothing must not keep others out.
+	body, err = b.readAll(r.Body, expected, func(n int64) error {
+		if b.inFlight.Add(n) > b.MaxInFlight {
+			b.inFlight.Add(-n)
+			return &saaf.Error{Code: saaf.Unavailable, Word: "overloaded", RetryAfter: time.Second,
+				Message: "Too many request bodies are being worked on; try again shortly"}
+		}
+		reserved += n
+		return nil
+	})
 	if err != nil {
 		release()
 		return nil, nil, err
 	}
-	return buf.Bytes(), release, nil
+	return body, release, nil
+}
+
+// firstRead is how much of a body is made room for before any of it is there.
+const firstRead = 64 << 10
+
+// readAll reads a body of at most the expected length, and asks reserve before it
+// makes room for more of it.
+func (b *Bodies) readAll(r io.Reader, expected int64, reserve func(int64) error) ([]byte, error) {
+	var body []byte
+	var probe [1]byte
+	for {
+		into := probe[:]
+		if room := int64(cap(body)); int64(len(body)) < room || room < expected {
+			if int64(len(body)) == room {
+				larger := min(expected, max(firstRead, 2*room))
+				if err := reserve(larger - room); err != nil {
+					return nil, err
+				}
+				body = append(make([]byte, 0, larger), body...)
+			}
+			into = body[len(body):cap(body)]
+		}
+		n, err := r.Read(into)
+		if n > 0 && &into[0] == &probe[0] {
+			return nil, b.tooLarge() // what was expected is there, and more comes
+		}
+		body = body[:len(body)+n]
+		switch {
+		case err == io.EOF:
+			return body, nil
+		case errors.Is(err, io.ErrUnexpectedEOF):
+			return nil, malformed("The body ended before its Content-Length; send it again")
+		case err != nil:
+			return nil, malformed("The body could not be read to its end; send it again")
+		}
+	}
 }
 
 func (b *Bodies) tooLarge() error {

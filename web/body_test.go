@@ -297,3 +297,39 @@ func TestBodiesAreReleasedWhateverHappens(t *testing.T) {
 	s.Close()
 	free(t, bodies)
 }
+
+// Who announces a large body and sends nothing of it takes no room from others.
+func TestAnnouncedBodyTakesNoRoom(t *testing.T) {
+	t.Parallel()
+	bodies := &Bodies{Max: 1 << 20, MaxInFlight: 1<<20 + firstRead}
+	request := func(body io.Reader, length int64) *http.Request {
+		r := httptest.NewRequestWithContext(t.Context(), "POST", "/", body)
+		r.ContentLength = length
+		return r
+	}
+	slow, begin := io.Pipe()
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := bodies.Read(request(slow, 1<<20))
+		ended <- err
+	}()
+	if _, err := begin.Write([]byte("{")); err != nil { // returns when it was read
+		t.Fatal(err)
+	}
+	full := strings.Repeat(" ", 1<<20)
+	body, release, err := bodies.Read(request(strings.NewReader(full), 1<<20))
+	if err != nil || string(body) != full {
+		t.Fatalf("%d bytes, %v", len(body), err)
+	}
+	if _, _, err := bodies.Read(request(strings.NewReader(full), 1<<20)); saaf.ErrorCode(err) != saaf.Unavailable {
+		t.Errorf("a body over the bound: %v", err)
+	}
+	release()
+	begin.Close()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if n := bodies.inFlight.Load(); n != firstRead { // of the slow one, which nobody has released
+		t.Errorf("%d bytes are in flight", n)
+	}
+}
