@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"net"
+	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
@@ -94,10 +95,13 @@ func unlimited(t *testing.T, name string, a answer) {
 	}
 }
 
+// exact is a header by the very spelling that goes over the wire.
+func exact(h http.Header, name string) []string { return h[name] }
+
 // limited fails unless an answer has both rate limit headers, in their spelling.
 func limited(t *testing.T, name string, a answer, limit, remaining string) {
 	t.Helper()
-	got := [][]string{a.header["X-RateLimit-Limit"], a.header["X-RateLimit-Remaining"]}
+	got := [][]string{exact(a.header, "X-RateLimit-Limit"), exact(a.header, "X-RateLimit-Remaining")}
 	if diff := cmp.Diff([][]string{{limit}, {remaining}}, got); diff != "" {
 		t.Errorf("%s: %s", name, diff)
 	}
@@ -155,7 +159,7 @@ func TestEveryRouteAsksForItsScope(t *testing.T) {
 		for _, id := range []string{campaign, "camp_0000000000001", "no-id"} {
 			a := b.do(rt.method, rt.at(id, lead), samples[rt.name()], as(key))
 			a.fails(403, "scope_required", fmt.Sprintf(`"Scope '%s' required"`, rt.scope))
-			if a.header["X-RateLimit-Limit"] == nil || a.header.Get("X-Request-Id") == "" {
+			if exact(a.header, "X-RateLimit-Limit") == nil || a.header.Get("X-Request-Id") == "" {
 				t.Errorf("%s: %v", rt.name(), a.header)
 			}
 		}
@@ -234,7 +238,7 @@ func TestOthersMustNotLearnThatItExists(t *testing.T) {
 func (b *bundle) nowhere(key string, rt route, campaign, lead string) answer {
 	b.t.Helper()
 	a := b.do(rt.method, rt.at(campaign, lead), samples[rt.name()], as(key), with("X-Request-Id", "r1"))
-	if a.header["X-RateLimit-Remaining"] == nil {
+	if exact(a.header, "X-RateLimit-Remaining") == nil {
 		b.t.Errorf("%s: no rate limit in %v", rt.name(), a.header)
 	}
 	delete(a.header, "X-RateLimit-Remaining")

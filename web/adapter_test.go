@@ -147,8 +147,8 @@ func TestPanicIsA500AndTheProcessLives(t *testing.T) {
 	s := b.serve(func(w http.ResponseWriter, r *http.Request) error {
 		switch r.URL.Path {
 		case "/nil":
-			var m map[string]int
-			m["x"] = 1
+			var list []int
+			_ = list[len(r.URL.Path)]
 		case "/text":
 			w.Header().Set("Content-Length", "7")
 			panic("yt_live_SECRET at /var/lib/saaf")

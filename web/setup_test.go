@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -44,9 +45,7 @@ type answer struct {
 func (b *bundle) get(h Handler, header http.Header) answer {
 	b.t.Helper()
 	r := httptest.NewRequestWithContext(b.t.Context(), "GET", "/thing?phone=9876543210", nil)
-	for name, values := range header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, header)
 	rec := httptest.NewRecorder()
 	b.Wrap(b.Handle(h)).ServeHTTP(rec, r)
 	return answer{rec.Code, rec.Header(), rec.Body.String()}
