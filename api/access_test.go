@@ -359,6 +359,26 @@ func TestOrderOfChecks(t *testing.T) {
 	})
 }
 
+// A caller who went away costs no more work, changes nothing, and is no fault of
+// ours in the log.
+func TestCallersWhoLeft(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	campaign := b.campaign()
+	lead := b.push(campaign, "9876543211")
+	for _, rt := range routes() {
+		a := b.do(rt.method, rt.at(campaign, lead), samples[rt.name()], func(r *http.Request) { *r = *cancelled(r) })
+		a.fails(503, "cancelled", `"The request was cancelled before it was done"`)
+		if got := a.header.Get("Retry-After"); got != "1" {
+			t.Errorf("%s: retry after %q", rt.name(), got)
+		}
+	}
+	b.unchanged(campaign, lead)
+	if strings.Contains(b.log.String(), "ERROR") {
+		t.Error(b.log)
+	}
+}
+
 var allMethods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"}
 
 func TestOtherMethods(t *testing.T) {

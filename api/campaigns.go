@@ -16,7 +16,7 @@ func (a *API) createCampaign(c *call) error {
 	defer release()
 	settings := saaf.DefaultCampaignSettings()
 	var ignored ignoredMembers
-	if err := decodeSettings(body, &settings, &ignored); err != nil {
+	if err := readSettings(body, &ignored).apply(&settings); err != nil {
 		return err
 	}
 	made, err := a.store.CreateCampaign(c.r.Context(), c.key.TenantID, c.key.Environment, settings)
@@ -59,10 +59,8 @@ func (a *API) patchCampaign(c *call) error {
 	}
 	defer release()
 	var ignored ignoredMembers
-	return a.changeCampaign(c, &ignored, func(camp *saaf.Campaign) error {
-		ignored = nil
-		return decodeSettings(body, &camp.CampaignSettings, &ignored)
-	})
+	change := readSettings(body, &ignored)
+	return a.changeCampaign(c, &ignored, func(camp *saaf.Campaign) error { return change.apply(&camp.CampaignSettings) })
 }
 
 // deleteCampaign is DELETE /campaigns/{campaign_id}.

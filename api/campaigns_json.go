@@ -50,95 +50,108 @@ func showCampaign(c *saaf.Campaign, ignored *ignoredMembers) campaignView {
 	return v
 }
 
-// decodeSettings changes the settings that the object names and checks the
-// result as a whole. A null puts an optional setting back to its default.
-func decodeSettings(obj web.Value, s *saaf.CampaignSettings, ignored *ignoredMembers) error {
-	var d settingsDecoder
+// settingsChange is what a body says about the settings of a campaign. It is read
+// before the store is asked: inside the transaction, where all other writes wait,
+// is no place to walk through megabytes.
+type settingsChange struct {
+	set   map[string]func(*saaf.CampaignSettings) // by member
+	wrong []saaf.FieldError
+}
+
+// readSettings reads the members of obj. A null puts an optional setting back to
+// its default.
+func readSettings(obj web.Value, ignored *ignoredMembers) *settingsChange {
+	type settings = saaf.CampaignSettings
+	c := &settingsChange{set: make(map[string]func(*settings))}
 	def := saaf.DefaultCampaignSettings()
 	for name, v := range obj.Members() {
 		switch name {
 		case "name":
-			decode(&d, name, v, &s.Name, "type_error.str", "a string")
+			read(c, name, v, func(s *settings) *string { return &s.Name }, "type_error.str", "a string")
 		case "dial_mode":
-			decode(&d, name, v, &s.DialMode, "type_error.str", "a string")
+			read(c, name, v, func(s *settings) *string { return &s.DialMode }, "type_error.str", "a string")
 		case "voice_agent_id":
-			decodeOr(&d, name, v, &s.VoiceAgentID, nil, "type_error.str", "a string or null")
+			readOr(c, name, v, func(s *settings) **string { return &s.VoiceAgentID }, nil, "type_error.str", "a string or null")
 		case "post_answer_action":
-			decodeOr(&d, name, v, &s.PostAnswerAction, def.PostAnswerAction, "type_error.str", "a string")
+			readOr(c, name, v, func(s *settings) *string { return &s.PostAnswerAction }, def.PostAnswerAction, "type_error.str", "a string")
 		case "predictive_target_abandon":
-			decodeOr(&d, name, v, &s.PredictiveTargetAbandon, nil, "type_error.float", "a number or null")
+			readOr(c, name, v, func(s *settings) **float64 { return &s.PredictiveTargetAbandon }, nil, "type_error.float", "a number or null")
 		case "predictive_max_wait_s":
-			decodeOr(&d, name, v, &s.PredictiveMaxWait, nil, "type_error.float", "a number or null")
+			readOr(c, name, v, func(s *settings) **float64 { return &s.PredictiveMaxWait }, nil, "type_error.float", "a number or null")
 		case "predictive_min_ratio":
-			decodeOr(&d, name, v, &s.PredictiveMinRatio, nil, "type_error.float", "a number or null")
+			readOr(c, name, v, func(s *settings) **float64 { return &s.PredictiveMinRatio }, nil, "type_error.float", "a number or null")
 		case "predictive_max_ratio":
-			decodeOr(&d, name, v, &s.PredictiveMaxRatio, nil, "type_error.float", "a number or null")
+			readOr(c, name, v, func(s *settings) **float64 { return &s.PredictiveMaxRatio }, nil, "type_error.float", "a number or null")
 		case "max_attempts":
-			decodeOr(&d, name, v, &s.MaxAttempts, def.MaxAttempts, "type_error.integer", "a whole number")
+			readOr(c, name, v, func(s *settings) *int { return &s.MaxAttempts }, def.MaxAttempts, "type_error.integer", "a whole number")
 		case "retry_delay_s":
-			decodeOr(&d, name, v, &s.RetryDelay, def.RetryDelay, "type_error.integer", "a whole number")
+			readOr(c, name, v, func(s *settings) *int { return &s.RetryDelay }, def.RetryDelay, "type_error.integer", "a whole number")
 		case "max_concurrent":
-			decodeOr(&d, name, v, &s.MaxConcurrent, nil, "type_error.integer", "a whole number or null")
+			readOr(c, name, v, func(s *settings) **int { return &s.MaxConcurrent }, nil, "type_error.integer", "a whole number or null")
 		case "calling_window":
-			d.window(v, &s.CallingWindow, ignored)
+			c.window(v, ignored)
 		case "caller_id":
-			decodeOr(&d, name, v, &s.CallerID, nil, "type_error.str", "a string or null")
+			readOr(c, name, v, func(s *settings) **string { return &s.CallerID }, nil, "type_error.str", "a string or null")
 		default:
 			ignored.add(name)
 		}
 	}
-	// What could not be read still has its old value: nothing is to be said of that.
-	d.wrong = append(d.wrong, slices.DeleteFunc(s.Validate(), d.reported)...)
-	if s.Name == "" && member(obj, "name") == nil {
-		d.missing("name")
+	return c
+}
+
+// apply changes the settings that were named and checks the result as a whole.
+func (c *settingsChange) apply(s *saaf.CampaignSettings) error {
+	for _, set := range c.set {
+		set(s)
 	}
-	if s.DialMode == "" && member(obj, "dial_mode") == nil {
-		d.missing("dial_mode")
+	wrong := slices.Clone(c.wrong)
+	for _, e := range s.Validate() {
+		switch name := e.Loc[1]; {
+		case c.says(name): // what could not be read still has its old value
+		case (name == "name" && s.Name == "" || name == "dial_mode" && s.DialMode == "") && c.set[name] == nil:
+			wrong = append(wrong, saaf.BodyField(name, "field required", "value_error.missing"))
+		default:
+			wrong = append(wrong, e)
+		}
 	}
-	if len(d.wrong) == 0 {
+	if len(wrong) == 0 {
 		return nil
 	}
-	return &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: d.wrong}
+	return &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: wrong}
 }
 
-// settingsDecoder collects what is wrong with the members of a campaign.
-type settingsDecoder struct{ wrong []saaf.FieldError }
-
-// decode sets *into; a member given twice counts as its last value, so that an
-// earlier error of the same member is forgotten.
-func decode[T any](d *settingsDecoder, name string, v web.Value, into *T, typ, want string) {
-	d.forget(name)
+// read reads one member; one that is given twice counts as its last value.
+func read[T any](c *settingsChange, name string, v web.Value, field func(*saaf.CampaignSettings) *T, typ, want string) {
 	var x T
 	if v.Kind() == web.Null || v.Decode(&x) != nil {
-		d.wrong = append(d.wrong, saaf.BodyField(name, name+" must be "+want, typ))
+		c.refuse(name, name+" must be "+want, typ)
 		return
 	}
-	*into = x
+	c.accept(name, func(s *saaf.CampaignSettings) { *field(s) = x })
 }
 
-// decodeOr is decode for members where null means the default.
-func decodeOr[T any](d *settingsDecoder, name string, v web.Value, into *T, def T, typ, want string) {
+// readOr is read for members where null means the default.
+func readOr[T any](c *settingsChange, name string, v web.Value, field func(*saaf.CampaignSettings) *T, def T, typ, want string) {
 	if v.Kind() == web.Null {
-		d.forget(name)
-		*into = def
+		c.accept(name, func(s *saaf.CampaignSettings) { *field(s) = def })
 		return
 	}
-	decode(d, name, v, into, typ, want)
+	read(c, name, v, field, typ, want)
 }
 
 // window reads {"start": "10:00", "end": "18:00", "days": [1, 2, 3, 4, 5]}; days
 // may be left out, which means every day.
-func (d *settingsDecoder) window(v web.Value, into **saaf.CallingWindow, ignored *ignoredMembers) {
-	d.forget("calling_window")
+func (c *settingsChange) window(v web.Value, ignored *ignoredMembers) {
+	const name = "calling_window"
 	if v.Kind() == web.Null {
-		*into = nil
+		c.accept(name, func(s *saaf.CampaignSettings) { s.CallingWindow = nil })
 		return
 	}
-	w := &saaf.CallingWindow{Days: saaf.EveryDay()}
+	w := saaf.CallingWindow{Days: saaf.EveryDay()}
 	var hasStart, hasEnd bool
 	hasDays := true
-	for name, v := range v.Members() {
-		switch name {
+	for member, v := range v.Members() {
+		switch member {
 		case "start":
 			hasStart = v.Kind() == web.String && v.Decode(&w.Start) == nil
 		case "end":
@@ -147,40 +160,30 @@ func (d *settingsDecoder) window(v web.Value, into **saaf.CallingWindow, ignored
 			w.Days = nil
 			hasDays = v.Kind() == web.Array && v.Decode(&w.Days) == nil
 		default:
-			ignored.add("calling_window." + name)
+			ignored.add(name + "." + member)
 		}
 	}
 	if !hasStart || !hasEnd || !hasDays { // a value that is no object has none
-		d.wrong = append(d.wrong, saaf.BodyField("calling_window",
-			`calling_window must be null or {"start": "10:00", "end": "18:00", "days": [1, 2, 3, 4, 5]}, times in IST, 1 is Monday`, "value_error.calling_window"))
+		c.refuse(name, `calling_window must be null or {"start": "10:00", "end": "18:00", "days": [1, 2, 3, 4, 5]}, times in IST, 1 is Monday`,
+			"value_error.calling_window")
 		return
 	}
-	*into = w
+	c.accept(name, func(s *saaf.CampaignSettings) { s.CallingWindow = &w })
 }
 
-// forget drops what was found wrong with a member.
-func (d *settingsDecoder) forget(name string) {
-	kept := d.wrong[:0]
-	for _, e := range d.wrong {
-		if e.Loc[1] != name {
-			kept = append(kept, e)
-		}
-	}
-	d.wrong = kept
+// accept and refuse replace what an earlier member of the same name came to.
+func (c *settingsChange) accept(name string, set func(*saaf.CampaignSettings)) {
+	c.wrong = slices.DeleteFunc(c.wrong, func(e saaf.FieldError) bool { return e.Loc[1] == name })
+	c.set[name] = set
 }
 
-// reported tells whether the member of e is known to be wrong already.
-func (d *settingsDecoder) reported(e saaf.FieldError) bool {
-	for _, w := range d.wrong {
-		if w.Loc[1] == e.Loc[1] {
-			return true
-		}
-	}
-	return false
+func (c *settingsChange) refuse(name, msg, typ string) {
+	c.accept(name, nil)
+	delete(c.set, name)
+	c.wrong = append(c.wrong, saaf.BodyField(name, msg, typ))
 }
 
-// missing replaces what was found wrong with a required member that is not there.
-func (d *settingsDecoder) missing(name string) {
-	d.forget(name)
-	d.wrong = append(d.wrong, saaf.BodyField(name, "field required", "value_error.missing"))
+// says reports whether the member is known to be wrong.
+func (c *settingsChange) says(name string) bool {
+	return slices.ContainsFunc(c.wrong, func(e saaf.FieldError) bool { return e.Loc[1] == name })
 }

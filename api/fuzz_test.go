@@ -90,9 +90,9 @@ func FuzzDecodeLead(f *testing.F) {
 	})
 }
 
-// FuzzDecodeSettings runs what the writer of the store runs: it must not panic, and
+// FuzzReadSettings runs what the writer of the store runs: it must not panic, and
 // what it lets through is right.
-func FuzzDecodeSettings(f *testing.F) {
+func FuzzReadSettings(f *testing.F) {
 	f.Add([]byte(`{"name":"Diwali","dial_mode":"predictive","predictive_min_ratio":1,"predictive_max_ratio":1.5,"x":1}`))
 	for _, tc := range settings {
 		f.Add([]byte(`{"name":"Diwali","dial_mode":"preview","` + tc.member + `":` + tc.sent + `}`))
@@ -104,7 +104,7 @@ func FuzzDecodeSettings(f *testing.F) {
 		}
 		s := saaf.DefaultCampaignSettings()
 		var ignored ignoredMembers
-		if err := decodeSettings(v, &s, &ignored); err != nil {
+		if err := readSettings(v, &ignored).apply(&s); err != nil {
 			e, ok := err.(*saaf.Error)
 			if !ok || e.Code != saaf.Invalid || len(e.Fields) == 0 {
 				t.Fatalf("%T %v", err, err)
@@ -127,7 +127,7 @@ func FuzzDecodeSettings(f *testing.F) {
 			t.Fatal(err)
 		}
 		again := saaf.DefaultCampaignSettings()
-		if back, _ := web.Parse(shown); decodeSettings(back, &again, new(ignoredMembers)) != nil || !reflect.DeepEqual(again, s) {
+		if back, _ := web.Parse(shown); readSettings(back, new(ignoredMembers)).apply(&again) != nil || !reflect.DeepEqual(again, s) {
 			t.Fatalf("%s comes back as %+v, was %+v", shown, again, s)
 		}
 	})

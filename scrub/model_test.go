@@ -19,7 +19,7 @@ import (
 // A run of the model writes files and waits for the disk, so that fewer of them
 // are made than usual; -rapid.checks asks for more.
 func init() {
-	checks := "25"
+	checks := "15"
 	if os.Getenv("SAAF_LONG") != "" {
 		checks = "500"
 	}
