@@ -2,6 +2,7 @@ package saaf
 
 import (
 	"fmt"
+	"io"
 	"log/slog"
 	"slices"
 	"time"
@@ -109,8 +110,11 @@ type Secret string
 // String returns [redacted].
 func (Secret) String() string { return "[redacted]" }
 
-// GoString returns [redacted].
-func (Secret) GoString() string { return "[redacted]" }
+// Format writes [redacted], whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
+
+// MarshalText writes [redacted], also into JSON.
+func (Secret) MarshalText() ([]byte, error) { return []byte("[redacted]"), nil }
 
 // LogValue logs [redacted].
 func (Secret) LogValue() slog.Value { return slog.StringValue("[redacted]") }

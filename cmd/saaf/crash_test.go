@@ -70,10 +70,16 @@ func registryFile(t *testing.T, from, count int64, listed func(int64) bool) stri
 	return path
 }
 
-// The numbers of the crash test: those divisible by three are on the registry.
-const crashFrom = 9_000_000_000
+// The numbers of the crash test: a million for each worker, more than it pushes in
+// a hundred rounds. Of the first of them those divisible by three are on the
+// registry.
+const (
+	crashFrom  = 9_000_000_000
+	crashRange = 1_000_000
+	crashers   = 12
+)
 
-func crashListed(n int64) bool { return n%3 == 0 }
+func crashListed(n int64) bool { return n%3 == 0 && (n-crashFrom)%crashRange < 60_000 }
 
 // pushed is what one worker knows of its requests. Each worker pushes numbers
 // that no other one pushes, so that what is stored can be told apart exactly.
@@ -95,15 +101,15 @@ func TestKillLosesNothing(t *testing.T) {
 	}
 	defer func() { srv.Kill() }()
 	key := fastKey(t, dataDir, srv.TenantID)
-	command(t, dataDir, "registry", "import", registryFile(t, crashFrom, 1_000_000, crashListed),
+	command(t, dataDir, "registry", "import", registryFile(t, crashFrom, crashers*crashRange, crashListed),
 		"--full", "--effective-date", saaf.DateOf(time.Now()).String())
 	camp, err := client.New(srv.URL, key).CreateCampaign(t.Context(), client.NewCampaign{Name: "crash", DialMode: "preview"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	workers := make([]pushed, 12)
+	workers := make([]pushed, crashers)
 	for i := range workers {
-		workers[i] = pushed{next: crashFrom + int64(i)*80_000, acked: make(map[string]string)}
+		workers[i] = pushed{next: crashFrom + int64(i)*crashRange, acked: make(map[string]string)}
 	}
 	for range kills() {
 		killUnderLoad(t, srv, key, camp.ID, workers)
