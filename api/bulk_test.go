@@ -220,6 +220,18 @@ func TestBulkLists(t *testing.T) {
 	}
 }
 
+// A row that is nested beyond all measure costs itself alone.
+func TestBulkNesting(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	deep := strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000)
+	a := b.do("POST", "/campaigns/"+b.campaign()+"/leads:bulk",
+		`{"leads":[{"phone":"9876543210"},{"phone":"9876543211","metadata":{"a":`+deep+`}},`+deep+`]}`).is(200)
+	if a.raw("valid") != "1" || a.raw("invalid") != "2" {
+		t.Errorf("%.200s", a.body)
+	}
+}
+
 func TestBulkWarnings(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -21,7 +21,7 @@ func Parse(body []byte) (Value, error) {
 	if !utf8.Valid(body) {
 		return nil, malformed("The body is not valid UTF-8; encode it as UTF-8 and send it again")
 	}
-	if !json.Valid(body) {
+	if !valid(body) {
 		var discard json.RawMessage
 		err := json.Unmarshal(body, &discard)
 		if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
