@@ -78,6 +78,9 @@ func open(t tester, cfg Config) *bundle {
 // openIdle opens a store whose writer does not run yet.
 func openIdle(t tester, cfg Config) *bundle {
 	t.Helper()
+	if cfg.Readers == 0 {
+		cfg.Readers = 2 // opening is what most of these tests take their time for
+	}
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
