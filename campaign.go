@@ -117,6 +117,14 @@ type Campaign struct {
 // LeadCounts is how many leads of a campaign have each status.
 type LeadCounts [NumLeadStatuses]int64
 
+// Total is how many leads there are.
+func (c LeadCounts) Total() (n int64) {
+	for _, of := range c {
+		n += of
+	}
+	return n
+}
+
 // Validate returns every setting that is wrong, none when all are right.
 func (s *CampaignSettings) Validate() []FieldError {
 	var v fieldChecks

@@ -46,6 +46,12 @@ type (
 	leadKind     struct{}
 	snapshotKind struct{}
 	serverKind   struct{}
+
+	deploymentKind     struct{}
+	entryKind          struct{}
+	suppressionKind    struct{}
+	registryImportKind struct{}
+	erasureKind        struct{}
 )
 
 func (tenantKind) prefix() string   { return "ten_" }
@@ -54,6 +60,12 @@ func (campaignKind) prefix() string { return "camp_" }
 func (leadKind) prefix() string     { return "lead_" }
 func (snapshotKind) prefix() string { return "snap_" }
 func (serverKind) prefix() string   { return "srv_" }
+
+func (deploymentKind) prefix() string     { return "dep_" }
+func (entryKind) prefix() string          { return "ev_" }
+func (suppressionKind) prefix() string    { return "sup_" }
+func (registryImportKind) prefix() string { return "rimp_" }
+func (erasureKind) prefix() string        { return "era_" }
 
 // ID is the identity of one thing of kind K. Zero means "none".
 type ID[K kind] int64
@@ -71,6 +83,16 @@ type (
 	SnapshotID = ID[snapshotKind]
 	// ServerID is shown as srv_... and names one run of one server process.
 	ServerID = ID[serverKind]
+	// DeploymentID is shown as dep_... and names one store for life.
+	DeploymentID = ID[deploymentKind]
+	// EntryID is shown as ev_... and names one entry of the ledger.
+	EntryID = ID[entryKind]
+	// SuppressionID is shown as sup_...
+	SuppressionID = ID[suppressionKind]
+	// RegistryImportID is shown as rimp_... and names one import over the API.
+	RegistryImportID = ID[registryImportKind]
+	// ErasureID is shown as era_...
+	ErasureID = ID[erasureKind]
 )
 
 // String is the public spelling, the only one [ParseID] accepts.

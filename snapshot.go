@@ -14,6 +14,9 @@ func (h SHA256) String() string { return hex.EncodeToString(h[:]) }
 // MarshalText writes the 64 hexadecimal digits.
 func (h SHA256) MarshalText() ([]byte, error) { return []byte(h.String()), nil }
 
+// UnmarshalText reads 64 hexadecimal digits.
+func (h *SHA256) UnmarshalText(b []byte) error { return unmarshalHex(h[:], b) }
+
 // Snapshot is the record of one registry snapshot: what it was made from, by
 // whom, and what it holds. The numbers themselves are in a file named by SHA256.
 type Snapshot struct {
@@ -21,7 +24,9 @@ type Snapshot struct {
 	ParentID       SnapshotID // delta: the snapshot it was applied to
 	Mode           ImportMode
 	EffectiveDate  Date
-	SHA256         SHA256
+	SHA256         SHA256     // of its file; that of an overlay fixes its base too
+	BaseSHA256     SHA256     // of the base file when its file is an overlay, zero otherwise
+	ReplacedID     SnapshotID // what was active before; what a roll-back goes back to
 	FileBytes      int64
 	Numbers        int64 // active numbers
 	PartialNumbers int64 // of these, with a list of categories
@@ -59,6 +64,36 @@ const (
 type RegistryState struct {
 	Version     int64 // grows with every change that servers must take
 	Active      *Snapshot
+	Activation  int64 // counts imports and roll-backs that made a snapshot the active one
 	ActivatedAt time.Time
-	Confirmed   SnapshotID // every unfinished lead has been re-checked by this one
+	Confirmed   SnapshotID // the last snapshot by which every unfinished lead was re-checked
+	Sweep       Sweep
+
+	ConfirmedActivation int64 // which of its activations that was
+}
+
+// AllChecked reports whether every unfinished lead has been re-checked by the
+// active snapshot.
+func (r *RegistryState) AllChecked() bool {
+	return r.Active != nil && r.ConfirmedActivation == r.Activation
+}
+
+// Sweep is how far the re-check of all leads for one activation is.
+type Sweep struct {
+	Activation int64
+	Above      CampaignID // campaigns up to this one are done
+	Done       int64      // campaigns
+	Total      int64      // campaigns, as counted when it began
+	Changed    int64      // leads whose verdict changed so far
+}
+
+// Activation is one time that a snapshot became the active one.
+type Activation struct {
+	Seq      int64
+	Snapshot SnapshotID
+	Over     SnapshotID // active before, 0 for none
+	Rollback bool
+	Reason   string // of a roll-back, or of an override
+	By       By
+	At       time.Time
 }

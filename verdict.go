@@ -19,6 +19,9 @@ const (
 	HeldAfterBlock                           // was blocked, is no longer, waits for a release
 )
 
+// FindingCounts is how many leads have each finding.
+type FindingCounts [HeldAfterBlock + 1]int64
+
 var verdictReasons = [...]string{
 	RegistryUnavailable: "registry_unavailable",
 	RegistryStale:       "registry_stale",
@@ -59,6 +62,10 @@ type Verdict struct {
 	Reason    VerdictReason
 	Snapshot  SnapshotRef // which snapshot answered; zero when none did
 	CheckedAt time.Time   // when; zero while no registry has answered
+
+	// What was matched, for the evidence; a verdict that is read back has it no more.
+	Preferences string        // of the active registry row, "0" for a full block; "" without a row
+	Suppression SuppressionID // the entry of an opt-out list, for Suppressed
 }
 
 // AsShown is the verdict as a reader sees it: a clean finding is not shown as
@@ -83,6 +90,8 @@ type SnapshotRef struct {
 //
 //   - Unknown findings change nothing: a registry that cannot answer neither
 //     frees nor blocks anybody. So does HeldAfterBlock, which no check finds.
+//     One exception: a lead whose suppression has ended is no longer suppressed.
+//     It stays dnd, unchecked, until a registry answers for it.
 //   - Blocked wins at once; while the lead is being dialled only the finding is
 //     kept, and the lead becomes dnd when the attempt ends.
 //   - A lead that was blocked is not freed by a clean finding: it is held until
@@ -90,7 +99,13 @@ type SnapshotRef struct {
 //     too a lead that is being dialled keeps its status until the attempt ends.
 //   - Finished leads are left alone.
 func Recheck(status LeadStatus, had, found VerdictReason) (LeadStatus, VerdictReason) {
-	if status.Finished() || !found.Blocked() && !found.Clean() {
+	unknown := !found.Blocked() && !found.Clean()
+	switch {
+	case status.Finished():
+		return status, had
+	case unknown && had == Suppressed && !found.Checked():
+		return status, found
+	case unknown:
 		return status, had
 	}
 	wasBlocked := status == LeadDND || status == LeadHeld || had.Blocked() || had == HeldAfterBlock
@@ -105,4 +120,17 @@ func Recheck(status LeadStatus, had, found VerdictReason) (LeadStatus, VerdictRe
 		becomes = LeadDialing
 	}
 	return becomes, found
+}
+
+// Release decides what becomes of a held lead that somebody wants to free, by what
+// one more check finds: only a clean one is freed, and where nothing answers it
+// stays held.
+func Release(found VerdictReason) (becomes LeadStatus, freed bool) {
+	switch {
+	case found.Blocked():
+		return LeadDND, false
+	case found.Clean():
+		return LeadPending, true
+	}
+	return LeadHeld, false
 }

@@ -66,6 +66,11 @@ type call struct {
 	campaign saaf.Campaign // set where the path names one
 }
 
+// by names the caller for the evidence.
+func (c *call) by() saaf.By {
+	return saaf.By{Request: web.EventOf(c.r.Context()).RequestID, Actor: c.key.ID.String()}
+}
+
 // serve checks, in the order of the contract: key, rate, scope, campaign. The
 // body and the state are the handler's.
 func (a *API) serve(rt route) web.Handler {

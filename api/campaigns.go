@@ -65,7 +65,7 @@ func (a *API) patchCampaign(c *call) error {
 
 // deleteCampaign is DELETE /campaigns/{campaign_id}.
 func (a *API) deleteCampaign(c *call) error {
-	if err := a.store.DeleteCampaign(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID); err != nil {
+	if err := a.store.DeleteCampaign(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, c.by()); err != nil {
 		return err
 	}
 	c.w.WriteHeader(http.StatusNoContent)

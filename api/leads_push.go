@@ -36,7 +36,7 @@ func (a *API) pushLead(c *call) error {
 		}
 		return e
 	}
-	lead, err := a.intake.Push(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, in, phone)
+	lead, err := a.intake.Push(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, in, phone, c.by())
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (a *API) pushLeads(c *call) error {
 		}
 		rows, sent = append(rows, row), append(sent, member(el, "phone"))
 	}
-	res, err := a.intake.PushBulk(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, rows)
+	res, err := a.intake.PushBulk(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, rows, c.by())
 	if err != nil {
 		return err
 	}

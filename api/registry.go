@@ -41,7 +41,7 @@ func (a *API) getRegistry(c *call) error {
 		v.Numbers, v.PartialNumbers = snap.Numbers, snap.PartialNumbers
 		v.Rows, v.Malformed, v.Conflicts = snap.Rows, snap.Malformed, snap.Conflicts
 		v.ActivatedAt = reg.ActivatedAt.Format(web.TimeLayout)
-		v.AllLeadsChecked = reg.Confirmed == snap.ID
+		v.AllLeadsChecked = reg.AllChecked()
 	}
 	return web.WriteJSON(c.w, http.StatusOK, v)
 }

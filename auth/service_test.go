@@ -66,7 +66,7 @@ func (b *bundle) key(spec KeySpec) (saaf.Key, string) {
 
 func (b *bundle) revoke(id saaf.KeyID) {
 	b.t.Helper()
-	if _, _, err := b.st.RevokeKey(b.t.Context(), id); err != nil {
+	if _, _, err := b.st.RevokeKey(b.t.Context(), id, saaf.System); err != nil {
 		b.t.Fatal(err)
 	}
 }

@@ -92,7 +92,7 @@ func TestBulkModel(t *testing.T) {
 			for _, r := range in {
 				sent = append(sent, r.Row)
 			}
-			res, err := b.PushBulk(b.t.Context(), b.tenant, saaf.Live, b.campaign, sent)
+			res, err := b.PushBulk(b.t.Context(), b.tenant, saaf.Live, b.campaign, sent, saaf.By{Actor: "test"})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -142,7 +142,7 @@ func TestBulkModel(t *testing.T) {
 func TestLargestBulk(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, crowd(saaf.MaxBulk))
+	res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, crowd(saaf.MaxBulk), saaf.By{Actor: "test"})
 	if err != nil || res.Valid != saaf.MaxBulk || len(b.stored()) != saaf.MaxBulk {
 		t.Errorf("%d valid, %v", res.Valid, err)
 	}

@@ -49,8 +49,8 @@ type Result struct {
 // Push stores one lead and returns it as stored. The input must be within its
 // limits ([saaf.LeadInput.Check]). A phone that is in the campaign already is a
 // Conflict with the id of the lead that is there.
-func (s *Service) Push(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID, in saaf.LeadInput, phone saaf.Phone) (saaf.Lead, error) {
-	b := store.LeadBatch{Campaign: campaign, Leads: []store.NewLead{{Phone: phone, Input: in}}}
+func (s *Service) Push(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID, in saaf.LeadInput, phone saaf.Phone, by saaf.By) (saaf.Lead, error) {
+	b := store.LeadBatch{Campaign: campaign, By: by, Leads: []store.NewLead{{Phone: phone, Input: in}}}
 	if err := s.add(ctx, tenant, env, &b); err != nil {
 		return saaf.Lead{}, err
 	}
@@ -68,9 +68,9 @@ func (s *Service) Push(ctx context.Context, tenant saaf.TenantID, env saaf.Envir
 
 // PushBulk stores what can be stored of up to [saaf.MaxBulk] rows, in one
 // transaction. One bad row never costs another.
-func (s *Service) PushBulk(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID, rows []Row) (Result, error) {
+func (s *Service) PushBulk(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID, rows []Row, by saaf.By) (Result, error) {
 	res := Result{Rows: make([]Outcome, len(rows))}
-	b := store.LeadBatch{Campaign: campaign, Leads: make([]store.NewLead, 0, len(rows))}
+	b := store.LeadBatch{Campaign: campaign, By: by, Leads: make([]store.NewLead, 0, len(rows))}
 	places := make([]int, 0, len(rows)) // where in the request each lead of the batch stands
 	for i := range rows {
 		phone, reason := s.judge(&rows[i])
@@ -119,6 +119,7 @@ func (s *Service) judge(row *Row) (saaf.Phone, saaf.Reason) {
 // that no lead is committed with the verdict of a snapshot that no longer
 // answers.
 func (s *Service) add(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *store.LeadBatch) error {
+	b.Source = saaf.SourceFile
 	view := s.registry.View()
 	phones := make([]saaf.Phone, len(b.Leads))
 	for i := range b.Leads {

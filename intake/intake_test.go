@@ -136,7 +136,7 @@ func TestPushBulkInEveryState(t *testing.T) {
 			b := setup(t)
 			by := s.begin(b)
 			from := time.Now()
-			res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, rows(phones...))
+			res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, rows(phones...), saaf.By{Actor: "test"})
 			to := time.Now()
 			if err != nil {
 				t.Fatal(err)
@@ -164,12 +164,12 @@ func TestDuplicate(t *testing.T) {
 	}
 	// Also when another answer would be found now.
 	b.lists(0, ordinary)
-	_, err = b.Push(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.LeadInput{Name: new("another")}, full)
+	_, err = b.Push(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.LeadInput{Name: new("another")}, full, saaf.By{Actor: "test"})
 	e, ok := errors.AsType[*saaf.Error](err)
 	if !ok || e.Code != saaf.Conflict || e.Word != "duplicate" || e.LeadID != first.ID {
 		t.Errorf("the second one: %#v", err)
 	}
-	res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, rows(full, free))
+	res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, rows(full, free), saaf.By{Actor: "test"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,11 +216,11 @@ func TestCampaignThatTakesNothing(t *testing.T) {
 		"does not exist":         {b.tenant, saaf.Live, b.campaign + 1, saaf.ErrCampaignNotFound},
 		"completed":              {b.tenant, saaf.Live, completed, saaf.ErrCampaignCompleted},
 	} {
-		if _, err := b.Push(t.Context(), c.tenant, c.env, c.campaign, input(free), free); !errors.Is(err, c.want) {
+		if _, err := b.Push(t.Context(), c.tenant, c.env, c.campaign, input(free), free, saaf.By{Actor: "test"}); !errors.Is(err, c.want) {
 			t.Errorf("%s: push: %v", name, err)
 		}
 		for _, in := range [][]Row{rows(free), bad} {
-			res, err := b.PushBulk(t.Context(), c.tenant, c.env, c.campaign, in)
+			res, err := b.PushBulk(t.Context(), c.tenant, c.env, c.campaign, in, saaf.By{Actor: "test"})
 			if !errors.Is(err, c.want) || res.Rows != nil {
 				t.Errorf("%s: bulk push of %d rows: %+v, %v", name, len(in), res, err)
 			}
@@ -231,7 +231,7 @@ func TestCampaignThatTakesNothing(t *testing.T) {
 			t.Errorf("%d leads were stored", n)
 		}
 	}
-	if res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, nil); err != nil || len(res.Rows) != 0 {
+	if res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, nil, saaf.By{Actor: "test"}); err != nil || len(res.Rows) != 0 {
 		t.Errorf("no rows at all: %+v, %v", res, err)
 	}
 }
@@ -246,7 +246,7 @@ func TestPolicy(t *testing.T) {
 		if s.Policy().FixedLines != fixedLines {
 			t.Errorf("the policy is %+v", s.Policy())
 		}
-		res, err := s.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, in)
+		res, err := s.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, in, saaf.By{Actor: "test"})
 		if err != nil {
 			t.Fatal(err)
 		}

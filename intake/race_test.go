@@ -64,9 +64,11 @@ func TestRegistryMovesBeforeTheCommit(t *testing.T) {
 				var single saaf.Lead
 				var bulk Result
 				var errs [2]error
-				go func() { single, errs[0] = b.Push(t.Context(), b.tenant, saaf.Live, first, input(full), full) }()
 				go func() {
-					bulk, errs[1] = b.PushBulk(t.Context(), b.tenant, saaf.Live, second, append(crowd(20), rows(full)...))
+					single, errs[0] = b.Push(t.Context(), b.tenant, saaf.Live, first, input(full), full, saaf.By{Actor: "test"})
+				}()
+				go func() {
+					bulk, errs[1] = b.PushBulk(t.Context(), b.tenant, saaf.Live, second, append(crowd(20), rows(full)...), saaf.By{Actor: "test"})
 				}()
 				synctest.Wait() // they are checked and wait for the writer
 				time.Sleep(time.Minute)
@@ -146,7 +148,7 @@ func TestPushesWhileTheRegistryMoves(t *testing.T) {
 				if _, err := b.pushes(t.Context(), p); err != nil {
 					t.Error(err)
 				}
-				if res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, rows(p+1)); err != nil || res.Valid != 1 {
+				if res, err := b.PushBulk(t.Context(), b.tenant, saaf.Live, b.campaign, rows(p+1), saaf.By{Actor: "test"}); err != nil || res.Valid != 1 {
 					t.Error(res, err)
 				}
 			}
@@ -189,7 +191,7 @@ func TestCancelledPush(t *testing.T) {
 		if _, err := b.pushes(gone, free); !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller who had gone: %v", err)
 		}
-		if _, err := b.PushBulk(gone, b.tenant, saaf.Live, b.campaign, rows(free)); !errors.Is(err, context.Canceled) {
+		if _, err := b.PushBulk(gone, b.tenant, saaf.Live, b.campaign, rows(free), saaf.By{Actor: "test"}); !errors.Is(err, context.Canceled) {
 			t.Errorf("a caller who had gone, in bulk: %v", err)
 		}
 
@@ -199,11 +201,11 @@ func TestCancelledPush(t *testing.T) {
 		var errs [4]error
 		go func() { _, errs[0] = b.pushes(waits, free) }()
 		go func() {
-			_, errs[1] = b.PushBulk(waits, b.tenant, saaf.Live, b.campaign, crowd(20))
+			_, errs[1] = b.PushBulk(waits, b.tenant, saaf.Live, b.campaign, crowd(20), saaf.By{Actor: "test"})
 		}()
 		go func() { _, errs[2] = b.pushes(stays, full) }()
 		go func() {
-			_, errs[3] = b.PushBulk(stays, b.tenant, saaf.Live, b.campaign, rows(partial))
+			_, errs[3] = b.PushBulk(stays, b.tenant, saaf.Live, b.campaign, rows(partial), saaf.By{Actor: "test"})
 		}()
 		synctest.Wait()
 		cancel()

@@ -15,9 +15,10 @@ import (
 type ImportRequest struct {
 	Files         []string // paths
 	Mode          saaf.ImportMode
-	EffectiveDate saaf.Date // the day the files speak for, given by the operator
-	Override      string    // why refusals that can be lifted shall be lifted
-	Actor         string    // who imports
+	EffectiveDate saaf.Date             // the day the files speak for, given by the operator
+	Override      string                // why refusals that can be lifted shall be lifted
+	By            saaf.By               // who imports
+	Import        saaf.RegistryImportID // the import over the API that this is, 0 for none
 	Progress      func(dnd.Progress)
 }
 
@@ -90,7 +91,7 @@ func snapshotRecord(r *dnd.Report, base *saaf.Snapshot, req ImportRequest) saaf.
 		Mode: r.Mode, EffectiveDate: r.Result.EffectiveDate, SHA256: r.Result.SHA256, FileBytes: r.Result.Bytes,
 		Numbers: r.Result.Numbers, PartialNumbers: r.Result.Partial, FullNumbers: r.Result.Numbers,
 		Rows: r.Total.Rows, RowsActive: r.Total.Active, RowsDeleted: r.Total.Deleted,
-		Malformed: r.Total.Malformed, Conflicts: r.Conflicts, Actor: req.Actor,
+		Malformed: r.Total.Malformed, Conflicts: r.Conflicts, Actor: req.By.Actor,
 	}
 	if r.Mode == saaf.Delta {
 		snap.ParentID, snap.FullNumbers = base.ID, base.FullNumbers

@@ -63,7 +63,7 @@ func TestImportFull(t *testing.T) {
 	}
 	one := b.file(rows("A", 9_000_000_001, 9_000_000_002) + rows("D", 9_000_000_002, 9_000_000_003))
 	two := b.file("13,9000000004,2#3,A,2\nnonsense\n" + rows("A", numbers(6_000_000_000, 1500)...))
-	res := b.imports(ImportRequest{Files: []string{one, two}, Mode: saaf.FullSet, EffectiveDate: today(), Actor: "cli:asha@delhi"})
+	res := b.imports(ImportRequest{Files: []string{one, two}, Mode: saaf.FullSet, EffectiveDate: today(), By: saaf.By{Actor: "cli:asha@delhi"}})
 
 	file, err := os.ReadFile(filepath.Join(b.dir, fileName(res.Snapshot)))
 	if err != nil {

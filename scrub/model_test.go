@@ -81,7 +81,7 @@ func TestModel(t *testing.T) {
 			steps[rapid.IntRange(0, len(steps)-1).Draw(rt, "step")](m)
 			m.check()
 		}
-		if err := b.store.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign); err != nil {
+		if err := b.store.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -118,7 +118,7 @@ func (m *model) arrives(p saaf.Phone) (added bool) {
 
 func (m *model) push() {
 	p := m.phone()
-	_, err := m.b.intake.Push(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, saaf.LeadInput{}, p)
+	_, err := m.b.intake.Push(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, saaf.LeadInput{}, p, saaf.By{Actor: "test"})
 	if added := m.arrives(p); added != (err == nil) || !added && saaf.ErrorCode(err) != saaf.Conflict {
 		m.Fatalf("push of %v: %v, added in the model: %v", p, err, added)
 	}
@@ -126,7 +126,7 @@ func (m *model) push() {
 
 func (m *model) pushBulk() {
 	phones := rapid.SliceOfN(rapid.SampledFrom(pool), 1, 4).Draw(m.T, "phones")
-	res, err := m.b.intake.PushBulk(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, bulk(phones...))
+	res, err := m.b.intake.PushBulk(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, bulk(phones...), saaf.By{Actor: "test"})
 	if err != nil {
 		m.Fatal(err)
 	}

@@ -14,8 +14,8 @@ const (
 	// recheckChunk is how many leads are read, judged and written at a time:
 	// small beside what the writer takes in one transaction, so that pushes go on.
 	recheckChunk = 500
-	// recheckEvery is how often leads that no registry has answered for are
-	// looked for.
+	// recheckEvery is how often leads that no registry has answered for, and
+	// suppressions whose time is over, are looked for.
 	recheckEvery = time.Second
 	// busyPause and busyTries are how long a pass waits for a store that has too
 	// much to do.
@@ -23,16 +23,20 @@ const (
 	busyTries = 100
 )
 
-// Run re-checks leads until ctx ends: all unfinished ones when the registry has
-// moved, and those that came in while no registry answered as soon as one does.
-// Where it was cut short, also by a crash, the next run does the pass again.
+// Run re-checks leads until ctx ends: those that a new activation may concern, and
+// those that came in while no registry answered as soon as one does. Where it was
+// cut short, also by a crash, the next run goes on.
 func (s *Service) Run(ctx context.Context) error {
 	tick := time.NewTicker(recheckEvery)
 	defer tick.Stop()
 	for {
 		moved := s.registry.Changed()
+		s.logFreshness(ctx, time.Now())
+		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "suppressions whose time is over still block, will be tried again", "error", err)
+		}
 		if err := s.recheck(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "re-check cut short, will be done again", "error", err)
+			s.log.ErrorContext(ctx, "re-check cut short, will go on", "error", err)
 		}
 		select {
 		case <-moved:
@@ -56,8 +60,8 @@ func (s *Service) recheck(ctx context.Context) error {
 	if st.Active == nil || st.Active.ID != view.Ref().ID {
 		return nil // the active snapshot is about to be loaded here
 	}
-	if st.Confirmed == st.Active.ID {
-		_, err := s.sweep(ctx, view, true)
+	if st.AllChecked() {
+		_, err := s.sweepUnchecked(ctx, view)
 		return err
 	}
 	// Leads that were judged by an older snapshot and wait for the writer are
@@ -66,58 +70,79 @@ func (s *Service) recheck(ctx context.Context) error {
 		return err
 	}
 	start := time.Now()
-	if whole, err := s.sweep(ctx, view, false); err != nil || !whole {
+	sw, err := s.newSweep(ctx, view, &st)
+	if err != nil {
 		return err
 	}
-	if err := patiently(ctx, func() error { return s.store.ConfirmSnapshot(ctx, st.Active.ID) }); err != nil {
+	if whole, err := sw.run(ctx); err != nil || !whole {
 		return err
 	}
-	s.log.InfoContext(ctx, "all leads re-checked", "snapshot", st.Active.ID.String(), "took", time.Since(start))
+	if whole, err := s.sweepUnchecked(ctx, view); err != nil || !whole {
+		return err
+	}
+	if err := patiently(ctx, func() error { return s.store.ConfirmSnapshot(ctx, st.Activation) }); err != nil {
+		return err
+	}
+	s.log.InfoContext(ctx, "all leads re-checked", "snapshot", st.Active.ID.String(), "took", time.Since(start),
+		"numbers_changed", sw.numbersChanged(), "leads_changed", sw.progress.Changed)
 	return nil
 }
 
-// sweep walks the unfinished leads campaign by campaign. It reports whether the
-// view judged all of them.
-func (s *Service) sweep(ctx context.Context, view *dnd.View, onlyUnchecked bool) (whole bool, err error) {
-	campaigns, err := s.store.CampaignsToRecheck(ctx, onlyUnchecked)
+// sweepUnchecked walks the campaigns that have leads no registry has answered for.
+// It reports whether the view judged all of them.
+func (s *Service) sweepUnchecked(ctx context.Context, view *dnd.View) (whole bool, err error) {
+	campaigns, err := s.store.CampaignsToRecheck(ctx, 0, true)
 	if err != nil {
 		return false, err
 	}
-	for _, id := range campaigns {
-		if whole, err := s.sweepCampaign(ctx, view, id); err != nil || !whole {
+	for _, c := range campaigns {
+		if _, whole, err := s.walk(ctx, view, c.ID); err != nil || !whole {
 			return false, err
 		}
 	}
 	return s.stands(view, time.Now()), nil
 }
 
-func (s *Service) sweepCampaign(ctx context.Context, view *dnd.View, campaign saaf.CampaignID) (whole bool, err error) {
+// walk judges every unfinished lead of a campaign.
+func (s *Service) walk(ctx context.Context, view *dnd.View, campaign saaf.CampaignID) (changed int, whole bool, err error) {
 	var above saaf.LeadID
 	for {
 		leads, err := s.store.UnfinishedLeads(ctx, campaign, above, recheckChunk)
 		if err != nil || len(leads) == 0 {
-			return err == nil, err
+			return changed, err == nil, err
 		}
-		now := time.Now().UTC().Truncate(time.Millisecond)
-		if !s.stands(view, now) {
-			return false, nil // another pass judges all of them
+		n, missed, whole, err := s.judge(ctx, view, campaign, leads)
+		changed += n
+		if err != nil || !whole {
+			return changed, false, err
 		}
-		stored, changes := 0, judge(view, leads, now)
-		if len(changes) > 0 {
-			err := patiently(ctx, func() (err error) {
-				stored, err = s.store.ApplyRechecks(ctx, campaign, changes)
-				return err
-			})
-			if err != nil {
-				return false, err
-			}
-			s.log.LogAttrs(ctx, slog.LevelDebug, "leads changed by re-check",
-				slog.String("campaign", campaign.String()), slog.Int("leads", stored))
-		}
-		if stored == len(changes) {
+		if missed == 0 {
 			above = leads[len(leads)-1].ID
 		} // else some were no longer what they were when they were judged: once more
 	}
+}
+
+// judge judges some leads of a campaign and stores what changes. whole is false
+// when view is no longer what this process answers from: another pass judges all
+// of them.
+func (s *Service) judge(ctx context.Context, view *dnd.View, campaign saaf.CampaignID, leads []store.UnfinishedLead) (changed, missed int, whole bool, err error) {
+	now := time.Now().UTC().Truncate(time.Millisecond)
+	if !s.stands(view, now) {
+		return 0, 0, false, nil
+	}
+	changes := moved(view, leads, now)
+	if len(changes) == 0 {
+		return 0, 0, true, nil
+	}
+	err = patiently(ctx, func() (err error) {
+		changed, missed, err = s.store.ApplyRechecks(ctx, campaign, saaf.SourceFile, changes)
+		return err
+	})
+	if err == nil && changed > 0 {
+		s.log.LogAttrs(ctx, slog.LevelDebug, "leads changed by re-check",
+			slog.String("campaign", campaign.String()), slog.Int("leads", changed))
+	}
+	return changed, missed, err == nil, err
 }
 
 // stands reports whether view is still what this process answers from, and answers.
@@ -141,16 +166,18 @@ func patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// judge returns the leads whose status or finding changes.
-func judge(view *dnd.View, leads []store.UnfinishedLead, now time.Time) (changes []store.Recheck) {
-	for _, l := range leads {
-		verdict := view.Check(l.Phone, now)
-		status, reason := saaf.Recheck(l.Status, l.Reason, verdict.Reason)
-		if status == l.Status && reason == l.Reason {
-			continue
+// moved returns the leads whose status or finding would change by what the registry
+// says. The opt-out lists have their say when it is stored.
+func moved(view *dnd.View, leads []store.UnfinishedLead, now time.Time) (changes []store.Recheck) {
+	phones := make([]saaf.Phone, len(leads))
+	for i := range leads {
+		phones[i] = leads[i].Phone
+	}
+	for i, verdict := range view.CheckAll(make([]saaf.Verdict, 0, len(leads)), phones, now) {
+		l := leads[i]
+		if status, reason := saaf.Recheck(l.Status, l.Reason, verdict.Reason); status != l.Status || reason != l.Reason {
+			changes = append(changes, store.Recheck{Lead: l, Verdict: verdict})
 		}
-		verdict.Reason = reason
-		changes = append(changes, store.Recheck{Lead: l, Status: status, Verdict: verdict})
 	}
 	return changes
 }

@@ -221,7 +221,7 @@ func (b *bundle) jams(first saaf.Phone) (release func()) {
 	go b.pushes(numbers(first+1, 9))
 	synctest.Wait()
 	for _, n := range []int{1, 9} {
-		_, err := b.intake.PushBulk(b.t.Context(), b.tenant, saaf.Live, b.campaign, slices.Repeat(bulk(first), n))
+		_, err := b.intake.PushBulk(b.t.Context(), b.tenant, saaf.Live, b.campaign, slices.Repeat(bulk(first), n), saaf.By{Actor: "test"})
 		if saaf.ErrorCode(err) != saaf.Unavailable {
 			b.t.Errorf("a queue is not full: %v", err)
 		}
@@ -349,7 +349,7 @@ func TestPushesWhileSnapshotsAlternate(t *testing.T) {
 	for w := range pushers {
 		group.Go(func() {
 			for i := w; i < len(all); i += pushers {
-				l, err := b.intake.Push(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.LeadInput{}, all[i])
+				l, err := b.intake.Push(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.LeadInput{}, all[i], saaf.By{Actor: "test"})
 				if err != nil {
 					t.Error(err)
 				}

@@ -188,7 +188,7 @@ func TestRecheckOfManyLeads(t *testing.T) {
 func (b *bundle) pushes(phones []saaf.Phone) {
 	b.t.Helper()
 	for some := range slices.Chunk(phones, saaf.MaxBulk) {
-		res, err := b.intake.PushBulk(b.t.Context(), b.tenant, saaf.Live, b.campaign, bulk(some...))
+		res, err := b.intake.PushBulk(b.t.Context(), b.tenant, saaf.Live, b.campaign, bulk(some...), saaf.By{Actor: "test"})
 		if err != nil || res.Valid != len(some) {
 			b.t.Fatal(res.Valid, err)
 		}

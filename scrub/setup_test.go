@@ -174,7 +174,7 @@ func (b *bundle) file(content string) string {
 // full is a request to import what the content lists, as of today.
 func (b *bundle) full(content string) ImportRequest {
 	b.t.Helper()
-	return ImportRequest{Files: []string{b.file(content)}, Mode: saaf.FullSet, EffectiveDate: today(), Actor: "test"}
+	return ImportRequest{Files: []string{b.file(content)}, Mode: saaf.FullSet, EffectiveDate: today(), By: saaf.By{Actor: "test"}}
 }
 
 // delta is the same with changes.
@@ -243,7 +243,7 @@ func (b *bundle) state() saaf.RegistryState {
 // push pushes one lead.
 func (b *bundle) push(p saaf.Phone) saaf.Lead {
 	b.t.Helper()
-	l, err := b.intake.Push(b.t.Context(), b.tenant, saaf.Live, b.campaign, saaf.LeadInput{Phone: p.National()}, p)
+	l, err := b.intake.Push(b.t.Context(), b.tenant, saaf.Live, b.campaign, saaf.LeadInput{Phone: p.National()}, p, saaf.By{Actor: "test"})
 	if err != nil {
 		b.t.Fatal(err)
 	}

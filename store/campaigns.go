@@ -167,7 +167,7 @@ func (t *tx) updateCampaign(c *saaf.Campaign) error {
 
 // DeleteCampaign makes a campaign disappear at once; its leads are removed in
 // the background by [Store.RunPurge]. A running campaign is a Conflict.
-func (s *Store) DeleteCampaign(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, id saaf.CampaignID) error {
+func (s *Store) DeleteCampaign(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, id saaf.CampaignID, by saaf.By) error {
 	err := s.write(ctx, 1, func(t *tx) error {
 		c, err := readCampaign(t.conn, tenant, env, id)
 		if err != nil {
@@ -184,13 +184,20 @@ func (s *Store) DeleteCampaign(ctx context.Context, tenant saaf.TenantID, env sa
 		}
 		// The newest ids may be among the rows that will go: never make them again.
 		const sqlRaiseFloor = `UPDATE deployment SET id_floor = max(id_floor, $1)`
-		_, err = t.exec(sqlRaiseFloor, t.ids.Last())
-		return err
+		if _, err = t.exec(sqlRaiseFloor, t.ids.Last()); err != nil {
+			return err
+		}
+		return t.record(tenant, id, saaf.StageDeletion, by, "", deletionFact{Leads: c.Leads.Total()})
 	})
 	if err == nil {
 		s.purge.ring()
 	}
 	return wrap("delete campaign", err)
+}
+
+// deletionFact is what the ledger keeps of a deleted campaign.
+type deletionFact struct {
+	Leads int64 `json:"leads"` // that go with it; their evidence stays
 }
 
 // campaignState is what the writer needs to know of a campaign before it adds

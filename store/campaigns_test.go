@@ -95,7 +95,7 @@ func TestCampaignPages(t *testing.T) {
 	}
 	stranger := b.newTenant("Stranger")
 	b.newCampaign(stranger, saaf.Live)
-	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, want[6]))
+	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, want[6], saaf.System))
 	want = slices.Delete(want, 6, 7)
 	slices.Reverse(want)
 
@@ -128,7 +128,7 @@ func TestStrangersSeeNoCampaign(t *testing.T) {
 	stranger := b.newTenant("Stranger")
 	b.newCampaign(stranger, saaf.Live)
 	deleted := b.newCampaign(b.tenant, saaf.Live)
-	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, deleted))
+	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, deleted, saaf.System))
 	before, err := b.Campaign(t.Context(), b.tenant, saaf.Live, b.campaign)
 	b.must(err)
 
@@ -158,7 +158,7 @@ func TestStrangersSeeNoCampaign(t *testing.T) {
 				})
 				return err
 			},
-			"delete": func() error { return b.DeleteCampaign(t.Context(), who.tenant, who.env, who.id) },
+			"delete": func() error { return b.DeleteCampaign(t.Context(), who.tenant, who.env, who.id, saaf.System) },
 			"add": func() error {
 				return b.AddLeads(t.Context(), who.tenant, who.env, &LeadBatch{Campaign: who.id, Leads: leads(0, 1)})
 			},
@@ -188,7 +188,7 @@ func TestDeletedCampaignIsGoneAtOnce(t *testing.T) {
 	if ids, err := b.CampaignsToRecheck(t.Context(), true); err != nil || len(ids) != 1 {
 		t.Fatalf("CampaignsToRecheck = %v, %v", ids, err)
 	}
-	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign))
+	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
 
 	if list, err := b.Campaigns(t.Context(), b.tenant, saaf.Live, 0, 10); err != nil || len(list) != 0 {
 		t.Errorf("Campaigns = %v, %v", list, err)
@@ -212,7 +212,7 @@ func TestDeleteCampaignDependsOnItsState(t *testing.T) {
 	for _, status := range []saaf.CampaignStatus{saaf.CampaignDraft, saaf.CampaignPaused, saaf.CampaignCompleted, saaf.CampaignRunning} {
 		id := b.newCampaign(b.tenant, saaf.Live)
 		b.move(id, status)
-		err := b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, id)
+		err := b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, id, saaf.System)
 		_, gone := b.Campaign(t.Context(), b.tenant, saaf.Live, id)
 		if status == saaf.CampaignRunning {
 			if saaf.ErrorCode(err) != saaf.Conflict || gone != nil {

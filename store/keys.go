@@ -16,6 +16,7 @@ type KeyHash [32]byte
 type NewKey struct {
 	saaf.Key
 	Hash KeyHash
+	By   saaf.By // who makes it
 }
 
 // CreateKey stores a key. An unknown tenant is NotFound.
@@ -48,7 +49,20 @@ func (t *tx) createKey(k NewKey) (saaf.Key, error) {
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 	_, err := t.exec(sqlInsertKey, key.ID, key.TenantID, key.Environment, k.Hash[:], key.Prefix, key.LastFour,
 		key.Label, strings.Join(scopes, " "), key.RateLimit, key.Operator, key.CreatedAt)
-	return key, err
+	if err != nil {
+		return key, err
+	}
+	return key, t.record(key.TenantID, 0, saaf.StageKey, k.By, "", keyFact{
+		What: "made", Key: key.ID, Environment: key.Environment, Scopes: scopes, Operator: key.Operator})
+}
+
+// keyFact is what the ledger keeps of a key.
+type keyFact struct {
+	What        string           `json:"what"` // made or revoked
+	Key         saaf.KeyID       `json:"key"`
+	Environment saaf.Environment `json:"environment"`
+	Scopes      []string         `json:"scopes,omitempty"`
+	Operator    bool             `json:"operator,omitempty"`
 }
 
 const keyColumns = `id, tenant_id, environment, label, scopes, rate_limit, is_operator, prefix, last_four, created_at, revoked_at`
@@ -92,20 +106,32 @@ func (s *Store) Keys(ctx context.Context) (list []saaf.Key, err error) {
 
 // RevokeKey ends a key and returns the version that servers must take for it to
 // be refused everywhere. Revoking twice changes nothing.
-func (s *Store) RevokeKey(ctx context.Context, id saaf.KeyID) (k saaf.Key, version int64, err error) {
+func (s *Store) RevokeKey(ctx context.Context, id saaf.KeyID, by saaf.By) (k saaf.Key, version int64, err error) {
 	err = s.write(ctx, 1, func(t *tx) error {
-		const sqlRevokeKey = `UPDATE api_keys SET revoked_at = coalesce(revoked_at, $1) WHERE id = $2`
-		n, err := t.exec(sqlRevokeKey, t.now, id)
-		if err != nil {
+		const sqlKey = `SELECT ` + keyColumns + ` FROM api_keys WHERE id = $1`
+		read := func() error {
+			return query(t.conn, sqlKey, func(r row) error { k = scanKey(r); return nil }, id)
+		}
+		k = saaf.Key{}
+		if err := read(); err != nil {
 			return err
 		}
-		if n == 0 {
+		if k.ID == 0 {
 			return &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "Key not found; saaf key list shows those there are"}
 		}
-		const sqlKey = `SELECT ` + keyColumns + ` FROM api_keys WHERE id = $1`
-		if err := query(t.conn, sqlKey, func(r row) error { k = scanKey(r); return nil }, id); err != nil {
+		if k.RevokedAt.IsZero() {
+			const sqlRevokeKey = `UPDATE api_keys SET revoked_at = $1 WHERE id = $2`
+			if _, err := t.exec(sqlRevokeKey, t.now, id); err != nil {
+				return err
+			}
+			if err := t.record(k.TenantID, 0, saaf.StageKey, by, "", keyFact{What: "revoked", Key: id, Environment: k.Environment}); err != nil {
+				return err
+			}
+		}
+		if err := read(); err != nil {
 			return err
 		}
+		var err error
 		version, err = t.bumpVersion()
 		return err
 	})

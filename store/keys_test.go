@@ -72,7 +72,7 @@ func TestRevokeKey(t *testing.T) {
 		want := key
 		want.RevokedAt = revokedAt
 		for range 2 { // the second time changes nothing, an hour later
-			revoked, version, err := b.RevokeKey(t.Context(), key.ID)
+			revoked, version, err := b.RevokeKey(t.Context(), key.ID, saaf.System)
 			b.must(err)
 			b.equal("revoked", want, revoked)
 			stored, err := b.Version(t.Context())
@@ -91,7 +91,7 @@ func TestRevokeKey(t *testing.T) {
 
 		before, err = b.Version(t.Context())
 		b.must(err)
-		if _, _, err := b.RevokeKey(t.Context(), other.ID+1); saaf.ErrorCode(err) != saaf.NotFound {
+		if _, _, err := b.RevokeKey(t.Context(), other.ID+1, saaf.System); saaf.ErrorCode(err) != saaf.NotFound {
 			t.Errorf("unknown key: %v; want NotFound", err)
 		}
 		found, _, err := b.KeyByHash(t.Context(), KeyHash{2})

@@ -19,6 +19,9 @@ type NewLead struct {
 
 	ID        saaf.LeadID // of the new lead; for a duplicate of the one that is there, 0 when that cannot be told
 	Duplicate bool        // the phone was in the campaign already, or earlier in the batch
+
+	hash  saaf.PhoneHash
+	entry saaf.EntryID // of the ledger, that holds the decision
 }
 
 // Status is the status the lead arrives with.
@@ -34,6 +37,8 @@ func (l *NewLead) Status() saaf.LeadStatus {
 type LeadBatch struct {
 	Campaign saaf.CampaignID
 	Leads    []NewLead
+	By       saaf.By // who pushed them
+	Source   string  // what was asked about them: saaf.SourceFile, or the name of an outside checker
 
 	// Refresh, when set, is called by the writer inside the transaction, just
 	// before the rows are written, so that no lead is committed with the verdict
@@ -46,8 +51,8 @@ type LeadBatch struct {
 
 const sqlInsertLead = `
 	INSERT INTO leads (campaign_id, id, phone, name, email, external_id, metadata,
-	  status, attempts, reason, snapshot_id, checked_at, created_at, updated_at)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $12)
+	  status, attempts, reason, snapshot_id, checked_at, created_at, updated_at, first_entry)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $12, $13)
 	ON CONFLICT (campaign_id, phone) DO NOTHING`
 
 // AddLeads stores a batch and returns when it is on the disk. A phone that is in
@@ -56,6 +61,10 @@ const sqlInsertLead = `
 // tenant's or of the other environment, Conflict when it is completed. An error
 // means that nothing was stored, but for the one that says it does not know.
 func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) error {
+	hasher := s.Hasher(tenant)
+	for i := range b.Leads {
+		b.Leads[i].hash = hasher.Hash(b.Leads[i].Phone)
+	}
 	err := s.write(ctx, len(b.Leads), func(t *tx) error { return t.addLeads(tenant, env, b) })
 	if err != nil {
 		return wrap("add leads", err)
@@ -72,6 +81,10 @@ func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) 
 		b.Refresh(b.Leads)
 	}
 	b.At = t.now
+	c := campaignRef{b.Campaign, tenant, env}
+	if err := t.holdNew(c, b.Leads); err != nil {
+		return err
+	}
 	stmt, err := t.conn.Prepare(sqlInsertLead)
 	if err != nil {
 		return err
@@ -79,6 +92,11 @@ func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) 
 	for i := range b.Leads {
 		l := &b.Leads[i]
 		t.wrote = true
+		e, err := t.entry(entryKey{tenant, b.Campaign, saaf.StageIngest, l.Verdict.Snapshot.ID, b.Source})
+		if err != nil {
+			return err
+		}
+		l.entry = e.id
 		added, err := insertLead(stmt, t, b.Campaign, l)
 		if err != nil {
 			return err
@@ -88,6 +106,25 @@ func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) 
 			continue
 		}
 		t.count(b.Campaign, l.Status(), l.Verdict.Reason, 1)
+		e.decide(b.By, "", &saaf.Decision{
+			Lead: l.ID, Phone: l.hash, New: true, Found: l.Verdict.Reason, Reason: l.Verdict.Reason, Status: l.Status(),
+			Preferences: l.Verdict.Preferences, Suppression: l.Verdict.Suppression,
+		})
+	}
+	return nil
+}
+
+// holdNew holds new leads against the opt-out lists.
+func (t *tx) holdNew(c campaignRef, leads []NewLead) error {
+	index, err := t.suppressed()
+	if err != nil {
+		return err
+	}
+	global := t.hasher(0).Hash
+	for i := range leads {
+		l := &leads[i]
+		l.Verdict.Suppression = 0
+		index.hold(&l.Verdict, c, &judged{phone: l.Phone, hash: l.hash, global: global, now: t.now})
 	}
 	return nil
 }
@@ -120,6 +157,7 @@ func insertLead(stmt *sqlite.Stmt, t *tx, campaign saaf.CampaignID, l *NewLead) 
 		stmt.BindNull(11)
 	}
 	stmt.BindInt64(12, t.now.UnixMilli())
+	stmt.BindInt64(13, int64(l.entry))
 	_, err = stmt.Step()
 	if rerr := stmt.Reset(); err == nil {
 		err = rerr

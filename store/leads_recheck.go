@@ -2,11 +2,16 @@ package store
 
 import (
 	"context"
+	"time"
 
 	"zombiezen.com/go/sqlite"
 
 	"saaf"
 )
+
+// Finder asks the registry about phones. The writer calls it inside a transaction:
+// it must be quick, must not block, and may be called more than once.
+type Finder func(phones []saaf.Phone) []saaf.Verdict
 
 // UnfinishedLead is what a re-check needs to know of a lead.
 type UnfinishedLead struct {
@@ -16,29 +21,43 @@ type UnfinishedLead struct {
 	Reason saaf.VerdictReason
 }
 
-// CampaignsToRecheck lists the campaigns, of all tenants, that have unfinished
-// leads; with onlyUnchecked those that have leads no registry has answered for.
-func (s *Store) CampaignsToRecheck(ctx context.Context, onlyUnchecked bool) (ids []saaf.CampaignID, err error) {
+// CampaignLeads is a campaign and how many of its leads are unfinished.
+type CampaignLeads struct {
+	ID         saaf.CampaignID
+	Unfinished int64
+}
+
+// CampaignsToRecheck lists the campaigns above the given one, of all tenants, that
+// have unfinished leads; with onlyUnchecked those that have leads no registry has
+// answered for.
+func (s *Store) CampaignsToRecheck(ctx context.Context, above saaf.CampaignID, onlyUnchecked bool) (list []CampaignLeads, err error) {
 	const (
 		sqlUnfinished = `
-			SELECT n.campaign_id FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
-			 WHERE c.deleted_at IS NULL AND n.pending + n.dialing + n.dnd + n.held > 0 ORDER BY n.campaign_id`
+			SELECT n.campaign_id, n.pending + n.dialing + n.dnd + n.held FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
+			 WHERE c.deleted_at IS NULL AND n.campaign_id > $1 AND n.pending + n.dialing + n.dnd + n.held > 0 ORDER BY n.campaign_id`
 		sqlUnchecked = `
-			SELECT n.campaign_id FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
-			 WHERE c.deleted_at IS NULL AND n.unchecked > 0 ORDER BY n.campaign_id`
+			SELECT n.campaign_id, n.pending + n.dialing + n.dnd + n.held FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
+			 WHERE c.deleted_at IS NULL AND n.campaign_id > $1 AND n.unchecked > 0 ORDER BY n.campaign_id`
 	)
 	sql := sqlUnfinished
 	if onlyUnchecked {
 		sql = sqlUnchecked
 	}
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		ids = nil
+		list = nil
 		return query(conn, sql, func(r row) error {
-			ids = append(ids, saaf.CampaignID(r.int64()))
+			list = append(list, CampaignLeads{saaf.CampaignID(r.int64()), r.int64()})
 			return nil
-		})
+		}, above)
 	})
-	return ids, wrap("campaigns to re-check", err)
+	return list, wrap("campaigns to re-check", err)
+}
+
+func scanUnfinished(r row) UnfinishedLead {
+	return UnfinishedLead{
+		ID: saaf.LeadID(r.int64()), Phone: saaf.Phone(r.int64()),
+		Status: saaf.LeadStatus(r.int64()), Reason: saaf.VerdictReason(r.int64()),
+	}
 }
 
 // UnfinishedLeads lists unfinished leads of a campaign by id, from above the
@@ -51,51 +70,224 @@ func (s *Store) UnfinishedLeads(ctx context.Context, campaign saaf.CampaignID, a
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		list = nil
 		return query(conn, sqlUnfinishedLeads, func(r row) error {
-			list = append(list, UnfinishedLead{
-				ID: saaf.LeadID(r.int64()), Phone: saaf.Phone(r.int64()),
-				Status: saaf.LeadStatus(r.int64()), Reason: saaf.VerdictReason(r.int64()),
-			})
+			list = append(list, scanUnfinished(r))
 			return nil
 		}, campaign, above, saaf.LeadCompleted, limit)
 	})
 	return list, wrap("unfinished leads", err)
 }
 
-// Recheck is a new finding about a lead and what it does to it.
-type Recheck struct {
-	Lead    UnfinishedLead // as it was when it was judged
-	Status  saaf.LeadStatus
-	Verdict saaf.Verdict
+// UnfinishedByPhone lists the unfinished leads of a campaign that have one of the
+// phones.
+func (s *Store) UnfinishedByPhone(ctx context.Context, campaign saaf.CampaignID, phones []saaf.Phone) (list []UnfinishedLead, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		for _, p := range phones {
+			if err := unfinishedByPhone(conn, campaign, p, &list); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, wrap("unfinished leads by phone", err)
 }
 
-// ApplyRechecks stores new findings of one campaign in one transaction. A lead
-// that has changed since it was judged is left alone. It returns how many were
-// stored.
-func (s *Store) ApplyRechecks(ctx context.Context, campaign saaf.CampaignID, changes []Recheck) (n int, err error) {
-	const sqlRecheck = `
-		UPDATE leads SET status = $1, reason = $2, snapshot_id = $3, checked_at = $4, updated_at = $5
-		 WHERE campaign_id = $6 AND id = $7 AND status = $8 AND reason = $9`
-	err = s.write(ctx, len(changes), func(t *tx) error {
-		n = 0
-		for _, c := range changes {
-			hit, err := t.exec(sqlRecheck, c.Status, c.Verdict.Reason, c.Verdict.Snapshot.ID, c.Verdict.CheckedAt, t.now,
-				campaign, c.Lead.ID, c.Lead.Status, c.Lead.Reason)
+func unfinishedByPhone(conn *sqlite.Conn, campaign saaf.CampaignID, p saaf.Phone, list *[]UnfinishedLead) error {
+	const sqlUnfinishedByPhone = `SELECT id, phone, status, reason FROM leads WHERE campaign_id = $1 AND phone = $2 AND status < $3`
+	return query(conn, sqlUnfinishedByPhone, func(r row) error {
+		*list = append(*list, scanUnfinished(r))
+		return nil
+	}, campaign, p, saaf.LeadCompleted)
+}
+
+// Recheck is what the registry says about a lead now.
+type Recheck struct {
+	Lead    UnfinishedLead // as it was when it was judged
+	Verdict saaf.Verdict   // of the registry; the opt-out lists are held against it when it is stored
+}
+
+// ApplyRechecks stores new findings of one campaign in one transaction, as
+// [saaf.Recheck] decides, each with its evidence. A lead that has changed since it
+// was judged is left alone, and counted as missed: it must be judged again.
+func (s *Store) ApplyRechecks(ctx context.Context, campaign saaf.CampaignID, source string, list []Recheck) (changed, missed int, err error) {
+	err = s.write(ctx, len(list), func(t *tx) error {
+		changed, missed = 0, 0
+		c, err := t.campaignRef(campaign)
+		if err != nil || c.id == 0 {
+			return err // deleted meanwhile
+		}
+		for i := range list {
+			done, hit, err := t.recheck(c, &list[i], judging{stage: saaf.StageRescrub, source: source, by: saaf.System, sweep: true})
 			if err != nil {
 				return err
 			}
-			if hit == 0 {
-				continue
+			switch {
+			case done:
+				changed++
+			case !hit:
+				missed++
 			}
-			n++
-			t.count(campaign, c.Lead.Status, c.Lead.Reason, -1)
-			t.count(campaign, c.Status, c.Verdict.Reason, 1)
 		}
 		return nil
 	})
 	if err != nil {
-		return 0, wrap("apply re-checks", err)
+		return 0, 0, wrap("apply re-checks", err)
 	}
-	return n, nil
+	return changed, missed, nil
+}
+
+// campaignRef is what a verdict about a lead depends on besides its phone.
+type campaignRef struct {
+	id     saaf.CampaignID
+	tenant saaf.TenantID
+	env    saaf.Environment
+}
+
+// campaignRef finds a campaign, zero when it is gone.
+func (t *tx) campaignRef(id saaf.CampaignID) (c campaignRef, err error) {
+	const sqlCampaignRef = `SELECT id, tenant_id, environment FROM campaigns WHERE id = $1 AND deleted_at IS NULL`
+	err = query(t.conn, sqlCampaignRef, func(r row) error {
+		c = campaignRef{saaf.CampaignID(r.int64()), saaf.TenantID(r.int64()), saaf.Environment(r.text())}
+		return nil
+	}, id)
+	return c, err
+}
+
+// judging is on whose behalf leads are judged, for the evidence.
+type judging struct {
+	stage  saaf.Stage
+	source string
+	by     saaf.By
+	reason string // said by whoever decided by hand
+	sweep  bool   // the re-check after an activation
+}
+
+// judged is a phone that is held against the opt-out lists.
+type judged struct {
+	phone  saaf.Phone
+	hash   saaf.PhoneHash                  // for the lists of the tenant
+	global func(saaf.Phone) saaf.PhoneHash // for the list of the deployment
+	now    time.Time
+}
+
+func (t *tx) judged(tenant saaf.TenantID, p saaf.Phone) judged {
+	return judged{phone: p, hash: t.hasher(tenant).Hash(p), global: t.hasher(0).Hash, now: t.now}
+}
+
+// recheck decides what a finding does to a lead and stores it. hit is false when
+// the lead is no longer what it was.
+func (t *tx) recheck(c campaignRef, r *Recheck, j judging) (changed, hit bool, err error) {
+	index, err := t.suppressed()
+	if err != nil {
+		return false, false, err
+	}
+	l, v := t.judged(c.tenant, r.Lead.Phone), r.Verdict
+	index.hold(&v, c, &l)
+	status, reason := saaf.Recheck(r.Lead.Status, r.Lead.Reason, v.Reason)
+	if status == r.Lead.Status && reason == r.Lead.Reason {
+		return false, true, nil
+	}
+	changed, err = t.move(c, r.Lead, &l, status, reason, &v, j)
+	return changed, changed, err
+}
+
+// move stores what was decided about a lead, its counts and its evidence. It does
+// nothing when the lead is no longer what it was.
+func (t *tx) move(c campaignRef, was UnfinishedLead, l *judged, status saaf.LeadStatus, reason saaf.VerdictReason, v *saaf.Verdict, j judging) (moved bool, err error) {
+	e, err := t.entry(entryKey{c.tenant, c.id, j.stage, v.Snapshot.ID, j.source})
+	if err != nil {
+		return false, err
+	}
+	const sqlMoveLead = `
+		UPDATE leads SET status = $1, reason = $2, snapshot_id = $3, checked_at = $4, updated_at = $5, last_entry = $6
+		 WHERE campaign_id = $7 AND id = $8 AND status = $9 AND reason = $10`
+	n, err := t.exec(sqlMoveLead, status, reason, v.Snapshot.ID, v.CheckedAt, t.now, e.id, c.id, was.ID, was.Status, was.Reason)
+	if err != nil || n == 0 {
+		return false, err
+	}
+	t.count(c.id, was.Status, was.Reason, -1)
+	t.count(c.id, status, reason, 1)
+	if j.sweep {
+		t.countChange(c.id, was.Reason, reason)
+	}
+	e.decide(j.by, j.reason, &saaf.Decision{
+		Lead: was.ID, Phone: l.hash, Had: was.Reason, Found: v.Reason, Reason: reason, Status: status,
+		Preferences: v.Preferences, Suppression: v.Suppression,
+	})
+	return true, nil
+}
+
+// recheckPhone judges the leads anew that a change of a suppression concerns. With
+// a nil find the registry is not asked: the suppression itself blocks. It returns
+// how many changed.
+func (t *tx) recheckPhone(s *saaf.Suppression, by saaf.By, reason string, find Finder) (changed int, err error) {
+	campaigns, err := t.concerned(s)
+	if err != nil {
+		return 0, err
+	}
+	source := ""
+	if find != nil {
+		source = saaf.SourceFile
+	}
+	for _, c := range campaigns {
+		leads, err := t.leadsOf(c, s)
+		if err != nil {
+			return 0, err
+		}
+		for _, l := range leads {
+			r := Recheck{Lead: l}
+			if find != nil {
+				r.Verdict = find([]saaf.Phone{l.Phone})[0]
+			}
+			done, _, err := t.recheck(c, &r, judging{stage: saaf.StageRescrub, source: source, by: by, reason: reason})
+			if err != nil {
+				return 0, err
+			}
+			if done {
+				changed++
+			}
+		}
+	}
+	return changed, nil
+}
+
+// leadsOf finds the unfinished leads of a campaign that a suppression is about.
+// When the person was erased only the hash can tell, and all suppressed leads are
+// looked at.
+func (t *tx) leadsOf(c campaignRef, s *saaf.Suppression) (list []UnfinishedLead, err error) {
+	if s.Phone != 0 {
+		return list, unfinishedByPhone(t.conn, c.id, s.Phone, &list)
+	}
+	hasher := t.hasher(s.TenantID)
+	const sqlSuppressedLeads = `
+		SELECT id, phone, status, reason FROM leads
+		 WHERE campaign_id = $1 AND reason = $2 AND status < $3 ORDER BY id`
+	err = query(t.conn, sqlSuppressedLeads, func(r row) error {
+		if l := scanUnfinished(r); hasher.Hash(l.Phone) == s.Hash {
+			list = append(list, l)
+		}
+		return nil
+	}, c.id, saaf.Suppressed, saaf.LeadCompleted)
+	return list, err
+}
+
+// concerned lists the campaigns that a suppression counts for.
+func (t *tx) concerned(s *saaf.Suppression) (list []campaignRef, err error) {
+	const (
+		sqlAllCampaigns    = `SELECT id, tenant_id, environment FROM campaigns WHERE deleted_at IS NULL`
+		sqlTenantCampaigns = `SELECT id, tenant_id, environment FROM campaigns WHERE tenant_id = $1 AND deleted_at IS NULL`
+	)
+	keep := func(r row) error {
+		c := campaignRef{saaf.CampaignID(r.int64()), saaf.TenantID(r.int64()), saaf.Environment(r.text())}
+		if l := (listing{campaign: s.CampaignID, env: s.Environment}); l.blocks(c.id, c.env) {
+			list = append(list, c)
+		}
+		return nil
+	}
+	if s.TenantID == 0 {
+		return list, query(t.conn, sqlAllCampaigns, keep)
+	}
+	return list, query(t.conn, sqlTenantCampaigns, keep, s.TenantID)
 }
 
 // Barrier returns when every write that was queued before it is committed or
@@ -106,15 +298,4 @@ func (s *Store) Barrier(ctx context.Context) error {
 		return err
 	}
 	return s.write(ctx, 0, nothing)
-}
-
-// ConfirmSnapshot records that every unfinished lead has been re-checked by the
-// snapshot.
-func (s *Store) ConfirmSnapshot(ctx context.Context, id saaf.SnapshotID) error {
-	const sqlConfirm = `UPDATE deployment SET confirmed_snapshot_id = $1 WHERE active_snapshot_id = $1`
-	err := s.write(ctx, 0, func(t *tx) error {
-		_, err := t.exec(sqlConfirm, id)
-		return err
-	})
-	return wrap("confirm snapshot", err)
 }

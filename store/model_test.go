@@ -294,7 +294,7 @@ func (m *model) move(rt *rapid.T) {
 
 func (m *model) delete(rt *rapid.T) {
 	c := m.pick(rt)
-	switch err := m.DeleteCampaign(m.ctx, c.tenant, c.env, c.id); {
+	switch err := m.DeleteCampaign(m.ctx, c.tenant, c.env, c.id, saaf.System); {
 	case c.deleted:
 		if err != error(saaf.ErrCampaignNotFound) {
 			rt.Fatalf("deleted again: %v", err)

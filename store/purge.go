@@ -82,8 +82,13 @@ func (s *Store) purgeCampaign(ctx context.Context, id saaf.CampaignID) error {
 			if n, err = t.exec(sqlPurgeLeads, id, purgeChunk); err != nil || n > 0 {
 				return err
 			}
-			if _, err := t.exec(`DELETE FROM campaign_counts WHERE campaign_id = $1`, id); err != nil {
-				return err
+			for _, sql := range []string{
+				`DELETE FROM campaign_counts WHERE campaign_id = $1`,
+				`DELETE FROM campaign_changes WHERE campaign_id = $1`,
+			} {
+				if _, err := t.exec(sql, id); err != nil {
+					return err
+				}
 			}
 			_, err = t.exec(`DELETE FROM campaigns WHERE id = $1 AND deleted_at IS NOT NULL`, id)
 			return err

@@ -41,7 +41,7 @@ func TestPurge(t *testing.T) {
 		b.add(doomed[1], leads(0, 1)...)
 		b.add(kept, leads(0, 3)...)
 		want := b.all(kept)
-		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, doomed[0])) // before the purge runs
+		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, doomed[0], saaf.System)) // before the purge runs
 
 		stop := b.purging()
 		synctest.Wait()
@@ -49,7 +49,7 @@ func TestPurge(t *testing.T) {
 			t.Errorf("%d rows left of a campaign that was deleted before", n)
 		}
 		for _, id := range doomed[1:] { // while it runs
-			b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, id))
+			b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, id, saaf.System))
 		}
 		synctest.Wait()
 		for _, id := range doomed[1:] {
@@ -69,7 +69,7 @@ func TestPurgeGoesOnAfterARestart(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		b.add(b.campaign, leads(0, purgeChunk+7)...)
-		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign))
+		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
 		b.must(b.write(t.Context(), 0, func(x *tx) error { // the first transaction of a purge
 			_, err := x.exec(`DELETE FROM leads WHERE id IN (SELECT id FROM leads LIMIT $1)`, purgeChunk)
 			return err
@@ -96,7 +96,7 @@ func TestPurgeWaitsWhenTheStoreIsBusy(t *testing.T) {
 		b = open(t, Config{Dir: b.dir, QueueLeads: purgeChunk})
 		b.tenant = b.newTenant("Busy")
 		b.campaign = b.newCampaign(b.tenant, saaf.Live)
-		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign))
+		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
 		release := b.block()
 		bulk := make(chan error, 1)
 		other := b.campaign

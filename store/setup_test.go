@@ -189,7 +189,7 @@ func (b *bundle) activate(date saaf.Date) saaf.SnapshotRef {
 	if reg.Active != nil {
 		against = reg.Active.ID
 	}
-	made, _, err := b.ActivateSnapshot(b.ctx, saaf.Snapshot{Mode: saaf.FullSet, EffectiveDate: date}, against)
+	made, _, err := b.ActivateSnapshot(b.ctx, saaf.Snapshot{Mode: saaf.FullSet, EffectiveDate: date}, against, Cause{})
 	b.must(err)
 	return saaf.SnapshotRef{ID: made.ID, EffectiveDate: date}
 }

@@ -10,14 +10,15 @@ import (
 )
 
 const snapshotColumns = `
-	id, parent_id, mode, effective_date, sha256, file_bytes, numbers, partial_numbers, full_numbers,
+	id, parent_id, replaced_id, mode, effective_date, sha256, base_sha256, file_bytes, numbers, partial_numbers, full_numbers,
 	rows_read, rows_active, rows_deleted, malformed, conflicts, overridden, override_reason, actor, created_at
 	FROM snapshots`
 
 func scanSnapshot(r row) (s saaf.Snapshot) {
-	s.ID, s.ParentID = saaf.SnapshotID(r.int64()), saaf.SnapshotID(r.int64())
+	s.ID, s.ParentID, s.ReplacedID = saaf.SnapshotID(r.int64()), saaf.SnapshotID(r.int64()), saaf.SnapshotID(r.int64())
 	s.Mode, s.EffectiveDate = saaf.ImportMode(r.text()), saaf.Date(r.int64())
 	copy(s.SHA256[:], r.bytes())
+	copy(s.BaseSHA256[:], r.bytes())
 	s.FileBytes, s.Numbers, s.PartialNumbers, s.FullNumbers = r.int64(), r.int64(), r.int64(), r.int64()
 	s.Rows, s.RowsActive, s.RowsDeleted, s.Malformed, s.Conflicts = r.int64(), r.int64(), r.int64(), r.int64(), r.int64()
 	s.Overridden, s.OverrideReason, s.Actor, s.CreatedAt = strings.Fields(r.text()), r.text(), r.text(), r.time()
@@ -34,17 +35,23 @@ func (s *Store) Registry(ctx context.Context) (st saaf.RegistryState, err error)
 	return st, wrap("read registry state", err)
 }
 
+const sqlSnapshot = `SELECT ` + snapshotColumns + ` WHERE id = $1`
+
 func readRegistry(conn *sqlite.Conn) (st saaf.RegistryState, err error) {
-	const sqlDeployment = `SELECT version, active_snapshot_id, activated_at, confirmed_snapshot_id FROM deployment`
+	const sqlDeployment = `
+		SELECT version, active_snapshot_id, activation, activated_at, confirmed_snapshot_id, confirmed_activation,
+		  sweep_activation, sweep_above, sweep_done, sweep_total, sweep_changed
+		  FROM deployment`
 	var active saaf.SnapshotID
 	err = query(conn, sqlDeployment, func(r row) error {
-		st.Version, active, st.ActivatedAt, st.Confirmed = r.int64(), saaf.SnapshotID(r.int64()), r.time(), saaf.SnapshotID(r.int64())
+		st.Version, active, st.Activation, st.ActivatedAt = r.int64(), saaf.SnapshotID(r.int64()), r.int64(), r.time()
+		st.Confirmed, st.ConfirmedActivation = saaf.SnapshotID(r.int64()), r.int64()
+		st.Sweep = saaf.Sweep{Activation: r.int64(), Above: saaf.CampaignID(r.int64()), Done: r.int64(), Total: r.int64(), Changed: r.int64()}
 		return nil
 	})
 	if err != nil || active == 0 {
 		return st, err
 	}
-	const sqlSnapshot = `SELECT ` + snapshotColumns + ` WHERE id = $1`
 	err = query(conn, sqlSnapshot, func(r row) error {
 		st.Active = new(scanSnapshot(r))
 		return nil
@@ -102,10 +109,16 @@ func (s *Store) AppliedFiles(ctx context.Context, id saaf.SnapshotID) (files map
 	return files, wrap("list applied files", err)
 }
 
+// Cause is what made a snapshot the active one, for the register and the evidence.
+type Cause struct {
+	By     saaf.By
+	Import saaf.RegistryImportID // the import over the API that this completes, 0 for none
+}
+
 // ActivateSnapshot records a snapshot and makes it the active one, if the one it
 // was made against is still active; otherwise Conflict. It returns the version
 // that servers must take.
-func (s *Store) ActivateSnapshot(ctx context.Context, snap saaf.Snapshot, against saaf.SnapshotID) (made saaf.Snapshot, version int64, err error) {
+func (s *Store) ActivateSnapshot(ctx context.Context, snap saaf.Snapshot, against saaf.SnapshotID, cause Cause) (made saaf.Snapshot, version int64, err error) {
 	err = s.write(ctx, 1, func(t *tx) error {
 		st, err := readRegistry(t.conn)
 		if err != nil {
@@ -116,26 +129,107 @@ func (s *Store) ActivateSnapshot(ctx context.Context, snap saaf.Snapshot, agains
 				Message: "Another snapshot was activated while this one was being built; run the import again"}
 		}
 		made = snap
-		made.ID, made.CreatedAt = saaf.SnapshotID(t.ids.Next()), t.now
+		made.ID, made.CreatedAt, made.ReplacedID = saaf.SnapshotID(t.ids.Next()), t.now, against
+		made.OverrideReason = saaf.MaskNumbers(made.OverrideReason)
 		if err := t.insertSnapshot(&made); err != nil {
 			return err
 		}
-		const sqlActivate = `UPDATE deployment SET active_snapshot_id = $1, activated_at = $2`
-		if _, err := t.exec(sqlActivate, made.ID, t.now); err != nil {
-			return err
+		if cause.Import != 0 {
+			if err := t.completeImport(cause.Import, made.ID); err != nil {
+				return err
+			}
 		}
-		version, err = t.bumpVersion()
+		version, err = t.activate(&made, against, cause.By, false, made.OverrideReason)
 		return err
 	})
 	return made, version, wrap("activate snapshot", err)
 }
 
+// RollBack makes the snapshot active again that the active one replaced. The one to
+// leave must still be active; otherwise Conflict.
+func (s *Store) RollBack(ctx context.Context, from, to saaf.SnapshotID, by saaf.By, reason string) (active saaf.Snapshot, version int64, err error) {
+	reason = saaf.MaskNumbers(reason)
+	err = s.write(ctx, 1, func(t *tx) error {
+		st, err := readRegistry(t.conn)
+		if err != nil {
+			return err
+		}
+		if st.Active == nil || st.Active.ID != from {
+			return &saaf.Error{Code: saaf.Conflict, Word: "registry_moved",
+				Message: "Another snapshot was activated meanwhile; look at the registry again before you roll back"}
+		}
+		found := false
+		err = query(t.conn, sqlSnapshot, func(r row) error {
+			active, found = scanSnapshot(r), true
+			return nil
+		}, to)
+		if err != nil {
+			return err
+		}
+		if !found {
+			return &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "There is no such snapshot"}
+		}
+		version, err = t.activate(&active, from, by, true, reason)
+		return err
+	})
+	return active, version, wrap("roll back", err)
+}
+
+// Snapshot reads one snapshot of the register, with its files. One that does not
+// exist is NotFound.
+func (s *Store) Snapshot(ctx context.Context, id saaf.SnapshotID) (snap saaf.Snapshot, err error) {
+	found := false
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		err := query(conn, sqlSnapshot, func(r row) error {
+			snap, found = scanSnapshot(r), true
+			return nil
+		}, id)
+		if err == nil {
+			snap.Files, err = readSnapshotFiles(conn, id)
+		}
+		return err
+	})
+	if err == nil && !found {
+		err = &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "There is no snapshot " + id.String() + "; saaf registry status lists those that are kept"}
+	}
+	return snap, wrap("read snapshot", err)
+}
+
+// KeptSnapshots lists the active snapshot and, behind it, the keep-1 that can be
+// gone back to, each replaced by the one before it in the list.
+func (s *Store) KeptSnapshots(ctx context.Context, keep int) (list []saaf.Snapshot, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		st, err := readRegistry(conn)
+		if err != nil || st.Active == nil {
+			return err
+		}
+		list = append(list, *st.Active)
+		for next := st.Active.ReplacedID; next != 0 && len(list) < keep; {
+			var snap saaf.Snapshot
+			if err := query(conn, sqlSnapshot, func(r row) error { snap = scanSnapshot(r); return nil }, next); err != nil {
+				return err
+			}
+			if snap.ID == 0 {
+				return nil
+			}
+			list, next = append(list, snap), snap.ReplacedID
+		}
+		return nil
+	})
+	return list, wrap("list kept snapshots", err)
+}
+
 func (t *tx) insertSnapshot(s *saaf.Snapshot) error {
 	const sqlInsertSnapshot = `
-		INSERT INTO snapshots (id, parent_id, mode, effective_date, sha256, file_bytes, numbers, partial_numbers, full_numbers,
-		  rows_read, rows_active, rows_deleted, malformed, conflicts, overridden, override_reason, actor, created_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)`
-	_, err := t.exec(sqlInsertSnapshot, s.ID, s.ParentID, string(s.Mode), s.EffectiveDate, s.SHA256[:], s.FileBytes,
+		INSERT INTO snapshots (id, parent_id, replaced_id, mode, effective_date, sha256, base_sha256, file_bytes, numbers, partial_numbers,
+		  full_numbers, rows_read, rows_active, rows_deleted, malformed, conflicts, overridden, override_reason, actor, created_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)`
+	var base []byte
+	if s.BaseSHA256 != (saaf.SHA256{}) {
+		base = s.BaseSHA256[:]
+	}
+	_, err := t.exec(sqlInsertSnapshot, s.ID, s.ParentID, s.ReplacedID, string(s.Mode), s.EffectiveDate, s.SHA256[:], base, s.FileBytes,
 		s.Numbers, s.PartialNumbers, s.FullNumbers, s.Rows, s.RowsActive, s.RowsDeleted, s.Malformed, s.Conflicts,
 		strings.Join(s.Overridden, " "), s.OverrideReason, s.Actor, s.CreatedAt)
 	if err != nil {

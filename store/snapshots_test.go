@@ -39,7 +39,7 @@ func TestRegisterOfSnapshots(t *testing.T) {
 			if n == 0 {
 				given.ParentID, given.Mode = 0, saaf.FullSet
 			}
-			made, v, err := b.ActivateSnapshot(t.Context(), given, against)
+			made, v, err := b.ActivateSnapshot(t.Context(), given, against, Cause{})
 			b.must(err)
 			want := given
 			want.ID, want.CreatedAt = made.ID, time.Now().UTC()
@@ -80,7 +80,7 @@ func TestActivateSnapshotConflict(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range against {
 		wg.Go(func() {
-			answers[i].made, _, answers[i].err = b.ActivateSnapshot(t.Context(), everyField(byte(i)), against[i])
+			answers[i].made, _, answers[i].err = b.ActivateSnapshot(t.Context(), everyField(byte(i)), against[i], Cause{})
 		})
 	}
 	wg.Wait()
@@ -121,7 +121,7 @@ func TestAppliedFiles(t *testing.T) {
 		if parent >= 0 {
 			snap.Mode, snap.ParentID = saaf.Delta, ids[parent]
 		}
-		made, _, err := b.ActivateSnapshot(t.Context(), snap, against)
+		made, _, err := b.ActivateSnapshot(t.Context(), snap, against, Cause{})
 		b.must(err)
 		against = made.ID
 		ids = append(ids, made.ID)

@@ -91,6 +91,14 @@ func bind(stmt *sqlite.Stmt, i int, arg any) {
 		stmt.BindInt64(i, int64(v))
 	case saaf.ServerID:
 		stmt.BindInt64(i, int64(v))
+	case saaf.SuppressionID:
+		stmt.BindInt64(i, int64(v))
+	case saaf.RegistryImportID:
+		stmt.BindInt64(i, int64(v))
+	case saaf.ErasureID:
+		stmt.BindInt64(i, int64(v))
+	case saaf.EntryID:
+		stmt.BindInt64(i, int64(v))
 	case saaf.SnapshotID:
 		if v == 0 {
 			stmt.BindNull(i)

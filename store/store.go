@@ -63,6 +63,13 @@ type Store struct {
 	conn    *sqlite.Conn // the writer's; only Run uses it after Open
 	queue   *queue
 	purge   bell // rung when a campaign is deleted
+	erasing bell // rung when a person was erased
+	secrets secrets
+	hashers sync.Map // saaf.TenantID to *saaf.PhoneHasher
+
+	// Of the writer, used by its transactions alone.
+	index suppressionIndex
+	named map[saaf.SnapshotID]*saaf.EntrySnapshot
 }
 
 // ErrNoStore is returned by [Open] with MustExist for a directory without a
@@ -88,7 +95,8 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store %s: %w", path, err)
 	}
-	s := &Store{cfg: cfg, conn: conn, queue: newQueue(cfg), purge: make(bell, 1)}
+	s := &Store{cfg: cfg, conn: conn, queue: newQueue(cfg), purge: make(bell, 1), erasing: make(bell, 1),
+		named: make(map[saaf.SnapshotID]*saaf.EntrySnapshot)}
 	if err := s.prepare(ctx, path); err != nil {
 		return nil, errors.Join(fmt.Errorf("open store %s: %w", path, err), conn.Close())
 	}
@@ -107,6 +115,9 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 		return err
 	}
 	if s.ids, err = saaf.NewIDSource(s.cfg.Node, floor); err != nil {
+		return err
+	}
+	if err := s.loadSecrets(); err != nil {
 		return err
 	}
 	if err := keepMemory(s.conn); err != nil {
@@ -163,6 +174,7 @@ func tune(conn *sqlite.Conn) error {
 	conn.SetBusyTimeout(10 * time.Second)
 	for _, pragma := range []string{
 		"PRAGMA synchronous = FULL",
+		"PRAGMA secure_delete = ON", // an erased phone must not stay where it stood
 		"PRAGMA temp_store = MEMORY",
 		"PRAGMA cache_size = -65536",
 		"PRAGMA wal_autocheckpoint = 16000",
@@ -195,6 +207,8 @@ func (s *Store) Close() error {
 	return errors.Join(s.readers.Close(), s.conn.Close())
 }
 
+func (s *Store) path() string { return filepath.Join(s.cfg.Dir, fileName) }
+
 // NewID makes an id. Convert it to the kind that is wanted.
 func (s *Store) NewID() int64 { return s.ids.Next() }
 
@@ -207,6 +221,10 @@ func highestID(conn *sqlite.Conn) (int64, error) {
 		           coalesce((SELECT max(id) FROM snapshots), 0),
 		           coalesce((SELECT max(id) FROM api_keys), 0),
 		           coalesce((SELECT max(id) FROM tenants), 0),
+		           coalesce((SELECT max(id) FROM ledger), 0),
+		           coalesce((SELECT max(id) FROM suppressions), 0),
+		           coalesce((SELECT max(id) FROM registry_imports), 0),
+		           coalesce((SELECT max(id) FROM erasures), 0),
 		           (SELECT id_floor FROM deployment))`
 	var id int64
 	err := query(conn, sqlHighestID, func(r row) error {

@@ -145,13 +145,13 @@ func TestIDsGoOnAfterARestart(t *testing.T) {
 		"lead":     func(b *bundle) int64 { return int64(b.add(b.campaign, leads(0, 9)...).Leads[8].ID) },
 		"lead of a campaign that was deleted": func(b *bundle) int64 {
 			id := b.add(b.campaign, leads(0, 9)...).Leads[8].ID
-			b.must(b.DeleteCampaign(b.ctx, b.tenant, saaf.Live, b.campaign))
+			b.must(b.DeleteCampaign(b.ctx, b.tenant, saaf.Live, b.campaign, saaf.System))
 			return int64(id)
 		},
 		"lead of a campaign that was removed": func(b *bundle) int64 {
 			newest := b.newCampaign(b.tenant, saaf.Live)
 			id := b.add(newest, leads(0, 9)...).Leads[8].ID
-			b.must(b.DeleteCampaign(b.ctx, b.tenant, saaf.Live, newest))
+			b.must(b.DeleteCampaign(b.ctx, b.tenant, saaf.Live, newest, saaf.System))
 			b.must(b.purgeCampaign(b.ctx, newest))
 			if n := b.leftovers(newest); n != 0 {
 				b.t.Errorf("%d rows left", n)

@@ -216,12 +216,13 @@ func (s *Store) attempt(group []*job) (errs []error, spoiled bool, fatal error) 
 		}
 		return all(busyOr(err)), false, nil
 	}
-	t := &tx{conn: s.conn, ids: s.ids, now: time.Now().UTC().Truncate(time.Millisecond)}
+	t := s.begin()
 	err := t.runAll(group, errs)
 	if err == nil {
-		err = t.flushCounts()
+		err = t.flush()
 	}
 	if err != nil {
+		s.forget(t)
 		if rerr := s.rollback(); rerr != nil || unreliable(err) {
 			return all(errDisk), false, errors.Join(err, rerr)
 		}
@@ -230,6 +231,7 @@ func (s *Store) attempt(group []*job) (errs []error, spoiled bool, fatal error) 
 	if _, err = exec(s.conn, "COMMIT"); err == nil {
 		return errs, false, nil
 	}
+	s.forget(t)
 	rerr := s.rollback()
 	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull && rerr == nil {
 		return all(errDisk), false, nil
@@ -278,6 +280,44 @@ type tx struct {
 
 	campaigns map[saaf.CampaignID]campaignState
 	counts    map[saaf.CampaignID]*countDelta
+	changes   map[saaf.CampaignID]*Changes
+
+	deployment saaf.DeploymentID
+	hasher     func(saaf.TenantID) *saaf.PhoneHasher
+	snapshots  map[saaf.SnapshotID]*saaf.EntrySnapshot // as the ledger names them; shared with later transactions
+	entries    []*openEntry                            // of the ledger, in the order of their ids
+	lastEntry  saaf.EntryID                            // highest id in the chain; 0 until it is read
+	head       saaf.CheckpointHead                     // of the chain, once lastEntry is set
+
+	index      *suppressionIndex // shared with later transactions
+	indexed    bool              // it is up to date for the running job
+	indexMoved bool              // it holds what this transaction may still take back
+}
+
+func (s *Store) begin() *tx {
+	return &tx{
+		conn: s.conn, ids: s.ids, now: time.Now().UTC().Truncate(time.Millisecond),
+		deployment: s.secrets.deployment, hasher: s.Hasher, snapshots: s.named, index: &s.index,
+	}
+}
+
+// forget drops from memory what a transaction that was not committed has left.
+func (s *Store) forget(t *tx) {
+	if t.indexMoved {
+		s.index = suppressionIndex{}
+	}
+	clear(s.named)
+}
+
+// flush writes what a transaction has collected.
+func (t *tx) flush() error {
+	if err := t.flushCounts(); err != nil {
+		return err
+	}
+	if err := t.flushChanges(); err != nil {
+		return err
+	}
+	return t.flushLedger()
 }
 
 // runAll runs the jobs of a group and notes each one's error. It returns the

@@ -146,11 +146,11 @@ func TestRefusalsDoNotTakeTheGroupApart(t *testing.T) {
 			"no such campaign": func() error {
 				return b.AddLeads(t.Context(), b.tenant, saaf.Test, &LeadBatch{Campaign: b.campaign, Leads: leads(0, 1)})
 			},
-			"delete a running campaign": func() error { return b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, running) },
+			"delete a running campaign": func() error { return b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, running, saaf.System) },
 			"tenant exists":             func() error { _, err := b.CreateTenant(t.Context(), "Asha Finance"); return err },
-			"no such key":               func() error { _, _, err := b.RevokeKey(t.Context(), 1); return err },
+			"no such key":               func() error { _, _, err := b.RevokeKey(t.Context(), 1, saaf.System); return err },
 			"no such tenant":            func() error { _, err := b.CreateKey(t.Context(), newKey(1, 1)); return err },
-			"registry moved":            func() error { _, _, err := b.ActivateSnapshot(t.Context(), everyField(1), 99); return err },
+			"registry moved":            func() error { _, _, err := b.ActivateSnapshot(t.Context(), everyField(1), 99, Cause{}); return err },
 			"change refused": func() error {
 				_, err := b.UpdateCampaign(t.Context(), b.tenant, saaf.Live, running, func(*saaf.Campaign) error { return saaf.ErrLeadNotFound })
 				return err

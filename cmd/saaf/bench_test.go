@@ -137,7 +137,7 @@ func newBenchServer(b *testing.B) *benchServer {
 			return err
 		}
 		_, err = scrub.Import(ctx, st, data.registryDir(), scrub.ImportRequest{
-			Files: []string{file}, Mode: saaf.FullSet, EffectiveDate: saaf.DateOf(time.Now()), Actor: "bench"})
+			Files: []string{file}, Mode: saaf.FullSet, EffectiveDate: saaf.DateOf(time.Now()), By: saaf.By{Actor: "bench"}})
 		return err
 	})
 	if err != nil {

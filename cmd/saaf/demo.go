@@ -93,7 +93,7 @@ func (c *demoCmd) importRegistry(ctx context.Context, data dataFlags, dir string
 	}
 	return data.withStore(ctx, quiet, false, func(ctx context.Context, st *store.Store) error {
 		_, err := scrub.Import(ctx, st, data.registryDir(), scrub.ImportRequest{
-			Files: []string{file}, Mode: saaf.FullSet, EffectiveDate: saaf.DateOf(time.Now()), Actor: "demo",
+			Files: []string{file}, Mode: saaf.FullSet, EffectiveDate: saaf.DateOf(time.Now()), By: saaf.By{Actor: "demo"},
 		})
 		return err
 	})

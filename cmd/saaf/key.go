@@ -141,7 +141,7 @@ func (c *keyRevokeCmd) Run(ctx context.Context, con *console) error {
 		return &usageError{fmt.Sprintf("%q is not a key id (key_...); saaf key list shows those there are", c.ID)}
 	}
 	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
-		k, version, err := st.RevokeKey(ctx, id)
+		k, version, err := st.RevokeKey(ctx, id, saaf.By{Actor: actor()})
 		if err != nil {
 			return err
 		}

@@ -46,7 +46,7 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return &usageError{"--effective-date: " + err.Error()}
 	}
-	req := scrub.ImportRequest{Files: c.Files, Mode: saaf.FullSet, EffectiveDate: date, Actor: actor()}
+	req := scrub.ImportRequest{Files: c.Files, Mode: saaf.FullSet, EffectiveDate: date, By: saaf.By{Actor: actor()}}
 	if c.Override != nil {
 		if req.Override = strings.TrimSpace(*c.Override); req.Override == "" {
 			return &usageError{"--override needs a reason: it is recorded with the snapshot"}
@@ -192,7 +192,7 @@ func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
 			v.Mode, v.SHA256, v.Numbers, v.Partial = s.Mode, &s.SHA256, s.Numbers, s.PartialNumbers
 			v.Rows, v.Malformed, v.Conflicts = s.Rows, s.Malformed, s.Conflicts
 			v.Overridden, v.Override, v.Actor = s.Overridden, s.OverrideReason, s.Actor
-			v.ActivatedAt, v.AllChecked = reg.ActivatedAt.Format(web.TimeLayout), reg.Confirmed == s.ID
+			v.ActivatedAt, v.AllChecked = reg.ActivatedAt.Format(web.TimeLayout), reg.AllChecked()
 		}
 		if running, err := store.Serving(c.DataDir); err != nil {
 			return err

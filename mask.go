@@ -1,0 +1,47 @@
+package saaf
+
+// MaskNumbers hides all but the last four digits of everything in text that could
+// be a phone number, so that a record which is kept for years holds none: ten
+// digits in a row, or ten digits of which the first is 6 to 9 with whatever
+// [PhonePolicy.Parse] passes over between them.
+func MaskNumbers(text string) string {
+	runes := []rune(text)
+	for at := 0; at < len(runes); {
+		run := digitRun(runes, at)
+		if len(run) == 0 {
+			at++
+			continue
+		}
+		at = run[len(run)-1] + 1
+		if isNumber(runes, run) {
+			for _, i := range run[:len(run)-4] {
+				runes[i] = 'x'
+			}
+		}
+	}
+	return string(runes)
+}
+
+// digitRun is where the digits stand that begin at a place and have nothing but
+// separators between them.
+func digitRun(runes []rune, at int) (places []int) {
+	for ; at < len(runes); at++ {
+		switch c := classify(runes[at]); {
+		case c <= 9:
+			places = append(places, at)
+		case c != charIgnored || len(places) == 0:
+			return places
+		}
+	}
+	return places
+}
+
+func isNumber(runes []rune, run []int) bool {
+	for i := 0; i+nationalDigits <= len(run); i++ {
+		last := run[i+nationalDigits-1]
+		if classify(runes[run[i]]) >= 6 || last-run[i] == nationalDigits-1 {
+			return true
+		}
+	}
+	return false
+}

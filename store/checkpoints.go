@@ -1,0 +1,84 @@
+package store
+
+import (
+	"context"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+// Checkpoint signs how far the ledger has come, unless the last checkpoint says so
+// already. made is false then.
+func (s *Store) Checkpoint(ctx context.Context) (made bool, err error) {
+	err = s.write(ctx, 0, func(t *tx) error {
+		made = false
+		head, err := readChainHead(t.conn)
+		if err != nil || head.Entry == 0 {
+			return err
+		}
+		c := saaf.Checkpoint{Version: 1, Deployment: t.deployment, Seq: 1, At: t.now, Heads: []saaf.CheckpointHead{head}}
+		last, seq, err := lastCheckpoint(t.conn)
+		if err != nil {
+			return err
+		}
+		if seq > 0 {
+			was, err := last.Open(s.PublicKey())
+			// One that does not open was tampered with: go on behind it, and leave it
+			// to the verification to say so.
+			if err == nil && len(was.Heads) == 1 && was.Heads[0] == head {
+				return nil
+			}
+			c.Seq, c.Before = seq+1, last.Hash()
+		}
+		signed, err := c.Sign(s.secrets.signing)
+		if err != nil {
+			return err
+		}
+		const sqlInsertCheckpoint = `INSERT INTO checkpoints (seq, at, text, signature) VALUES ($1, $2, $3, $4)`
+		_, err = t.exec(sqlInsertCheckpoint, c.Seq, t.now, signed.Text, signed.Signature)
+		made = err == nil
+		return err
+	})
+	return made, wrap("checkpoint", err)
+}
+
+const checkpointColumns = `seq, text, signature FROM checkpoints`
+
+func lastCheckpoint(conn *sqlite.Conn) (c saaf.SignedCheckpoint, seq int64, err error) {
+	const sqlLastCheckpoint = `SELECT ` + checkpointColumns + ` ORDER BY seq DESC LIMIT 1`
+	err = query(conn, sqlLastCheckpoint, func(r row) error {
+		seq, c = r.int64(), saaf.SignedCheckpoint{Text: r.bytes(), Signature: r.bytes()}
+		return nil
+	})
+	return c, seq, err
+}
+
+// LastCheckpoint is the newest checkpoint and its number, 0 when there is none.
+func (s *Store) LastCheckpoint(ctx context.Context) (c saaf.SignedCheckpoint, seq int64, err error) {
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		c, seq, err = lastCheckpoint(conn)
+		return err
+	})
+	return c, seq, wrap("read checkpoint", err)
+}
+
+// StoredCheckpoint is a checkpoint with the number it is stored under.
+type StoredCheckpoint struct {
+	Seq int64
+	saaf.SignedCheckpoint
+}
+
+// CheckpointsAfter lists checkpoints above a number in their order, at most a page
+// of them.
+func (s *Store) CheckpointsAfter(ctx context.Context, after int64) (list []StoredCheckpoint, err error) {
+	const sqlCheckpointsAfter = `SELECT ` + checkpointColumns + ` WHERE seq > $1 ORDER BY seq LIMIT $2`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		return query(conn, sqlCheckpointsAfter, func(r row) error {
+			list = append(list, StoredCheckpoint{r.int64(), saaf.SignedCheckpoint{Text: r.bytes(), Signature: r.bytes()}})
+			return nil
+		}, after, entryPage)
+	})
+	return list, wrap("read checkpoints", err)
+}

@@ -1,0 +1,211 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
+	"saaf"
+)
+
+// Erasure is a person whose phone was removed from a tenant's data. It knows the
+// phone by its hash alone.
+type Erasure struct {
+	ID           saaf.ErasureID
+	TenantID     saaf.TenantID
+	Phone        saaf.PhoneHash
+	Done         bool // no copy is left in the files of the store either
+	Reason       string
+	Actor        string
+	Leads        int // that were deleted
+	Suppressions int // that go on blocking by the hash
+	CreatedAt    time.Time
+	FinishedAt   time.Time
+}
+
+// erasureFact is what the ledger keeps of an erasure.
+type erasureFact struct {
+	Erasure      saaf.ErasureID `json:"erasure"`
+	Phone        saaf.PhoneHash `json:"phone"`
+	Leads        int            `json:"leads"`
+	Suppressions int            `json:"suppressions"`
+}
+
+// Erase deletes the leads of a person from all campaigns of the tenant, in both
+// environments, and the phone from the tenant's suppressions, which go on blocking.
+// The evidence stays: it never held the phone. What is left of it in the files of
+// the store goes with [Store.ScrubErased], which the erasure waits for.
+func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, phone saaf.Phone, by saaf.By, reason string) (e Erasure, err error) {
+	err = s.write(ctx, 1, func(t *tx) error {
+		var known int64
+		const sqlTenantThere = `SELECT count(*) FROM tenants WHERE id = $1`
+		if err := query(t.conn, sqlTenantThere, func(r row) error { known = r.int64(); return nil }, tenant); err != nil {
+			return err
+		}
+		if known == 0 {
+			return &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "Tenant not found; saaf tenant list shows those there are"}
+		}
+		e = Erasure{ID: saaf.ErasureID(t.ids.Next()), TenantID: tenant, Phone: t.hasher(tenant).Hash(phone),
+			Reason: saaf.MaskNumbers(reason), Actor: by.Actor, CreatedAt: t.now}
+		if e.Leads, err = t.eraseLeads(tenant, phone); err != nil {
+			return err
+		}
+		const sqlForgetPhone = `UPDATE suppressions SET phone = NULL, updated_at = $1 WHERE tenant_id = $2 AND phone_hash = $3 AND phone IS NOT NULL`
+		if e.Suppressions, err = t.exec(sqlForgetPhone, t.now, tenant, e.Phone[:]); err != nil {
+			return err
+		}
+		const sqlInsertErasure = `
+			INSERT INTO erasures (id, tenant_id, phone_hash, state, reason, actor, leads, suppressions, created_at)
+			VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8)`
+		_, err = t.exec(sqlInsertErasure, e.ID, tenant, e.Phone[:], e.Reason, e.Actor, e.Leads, e.Suppressions, t.now)
+		if err != nil {
+			return err
+		}
+		return t.record(tenant, 0, saaf.StageErasure, by, e.Reason, erasureFact{e.ID, e.Phone, e.Leads, e.Suppressions})
+	})
+	if err == nil {
+		s.erasing.ring()
+	}
+	return e, wrap("erase", err)
+}
+
+// eraseLeads deletes the leads of a tenant that have the phone, those of deleted
+// campaigns too.
+func (t *tx) eraseLeads(tenant saaf.TenantID, phone saaf.Phone) (n int, err error) {
+	const (
+		sqlEveryCampaign = `SELECT id FROM campaigns WHERE tenant_id = $1`
+		sqlLeadStands    = `SELECT id, status, reason FROM leads WHERE campaign_id = $1 AND phone = $2`
+		sqlEraseLead     = `DELETE FROM leads WHERE campaign_id = $1 AND id = $2`
+		sqlKeepFloor     = `UPDATE deployment SET id_floor = max(id_floor, $1)`
+	)
+	var ids []saaf.CampaignID
+	err = query(t.conn, sqlEveryCampaign, func(r row) error {
+		ids = append(ids, saaf.CampaignID(r.int64()))
+		return nil
+	}, tenant)
+	if err != nil {
+		return 0, err
+	}
+	for _, campaign := range ids {
+		var l UnfinishedLead
+		err := query(t.conn, sqlLeadStands, func(r row) error {
+			l = UnfinishedLead{ID: saaf.LeadID(r.int64()), Status: saaf.LeadStatus(r.int64()), Reason: saaf.VerdictReason(r.int64())}
+			return nil
+		}, campaign, phone)
+		if err != nil {
+			return 0, err
+		}
+		if l.ID == 0 {
+			continue
+		}
+		if _, err := t.exec(sqlEraseLead, campaign, l.ID); err != nil {
+			return 0, err
+		}
+		t.count(campaign, l.Status, l.Reason, -1)
+		n++
+	}
+	if n == 0 {
+		return 0, nil
+	}
+	_, err = t.exec(sqlKeepFloor, t.ids.Last())
+	return n, err
+}
+
+const erasureColumns = `id, tenant_id, phone_hash, state, reason, actor, leads, suppressions, created_at, finished_at FROM erasures`
+
+func scanErasure(r row) Erasure {
+	e := Erasure{ID: saaf.ErasureID(r.int64()), TenantID: saaf.TenantID(r.int64())}
+	copy(e.Phone[:], r.bytes())
+	e.Done = r.text() == "completed"
+	e.Reason, e.Actor, e.Leads, e.Suppressions, e.CreatedAt, e.FinishedAt = r.text(), r.text(), r.int(), r.int(), r.time(), r.time()
+	return e
+}
+
+// Erasure reads an erasure of the tenant.
+func (s *Store) Erasure(ctx context.Context, tenant saaf.TenantID, id saaf.ErasureID) (e Erasure, err error) {
+	const sqlErasure = `SELECT ` + erasureColumns + ` WHERE id = $1 AND tenant_id = $2`
+	found := false
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sqlErasure, func(r row) error {
+			e, found = scanErasure(r), true
+			return nil
+		}, id, tenant)
+	})
+	if err == nil && !found {
+		err = &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "Erasure not found"}
+	}
+	return e, wrap("read erasure", err)
+}
+
+// RunErasures finishes erasures until ctx ends, those too that a crash left.
+func (s *Store) RunErasures(ctx context.Context) error {
+	for {
+		left, err := s.ScrubErased(ctx)
+		if err != nil && ctx.Err() == nil && saaf.ErrorCode(err) != saaf.Unavailable {
+			return err
+		}
+		var again <-chan time.Time
+		if left || err != nil {
+			again = time.After(time.Second)
+		}
+		select {
+		case <-s.erasing:
+		case <-again:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// ScrubErased removes what is left of erased persons in the files of the store:
+// deleted rows are overwritten where they stood, and the log that still holds them
+// is written back and cut. Readers that are under way can keep it from that: left
+// is true then, and it must be tried again.
+func (s *Store) ScrubErased(ctx context.Context) (left bool, err error) {
+	const sqlRunning = `SELECT id FROM erasures WHERE state = 'running' ORDER BY id`
+	var ids []saaf.ErasureID
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sqlRunning, func(r row) error {
+			ids = append(ids, saaf.ErasureID(r.int64()))
+			return nil
+		})
+	})
+	if err != nil || len(ids) == 0 {
+		return false, wrap("find erasures", err)
+	}
+	cut, err := s.cutLog(ctx)
+	if err != nil || !cut {
+		return true, wrap("cut the log", err)
+	}
+	err = s.write(ctx, 1, func(t *tx) error {
+		const sqlFinishErasure = `UPDATE erasures SET state = 'completed', finished_at = $1 WHERE id = $2`
+		for _, id := range ids {
+			if _, err := t.exec(sqlFinishErasure, t.now, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return false, wrap("finish erasures", err)
+}
+
+// cutLog writes the whole log back and cuts it, on a connection of its own. ok is
+// false when somebody reads or writes at the moment.
+func (s *Store) cutLog(ctx context.Context) (ok bool, err error) {
+	conn, err := openConn(ctx, s.path(), sqlite.OpenReadWrite|sqlite.OpenWAL)
+	if err != nil {
+		return false, err
+	}
+	defer conn.Close()
+	conn.SetInterrupt(ctx.Done())
+	busy := int64(1)
+	err = sqlitex.ExecuteTransient(conn, "PRAGMA wal_checkpoint(TRUNCATE)", &sqlitex.ExecOptions{
+		ResultFunc: func(stmt *sqlite.Stmt) error { busy = stmt.ColumnInt64(0); return nil },
+	})
+	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy {
+		return false, nil
+	}
+	return busy == 0, err
+}

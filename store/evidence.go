@@ -1,0 +1,171 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+const ledgerColumns = `id, campaign_id, tenant_id, writer_id, seq, head, body, hash FROM ledger`
+
+func scanEntry(r row) saaf.EntryRow {
+	e := saaf.EntryRow{ID: saaf.EntryID(r.int64()), Campaign: saaf.CampaignID(r.int64()), Tenant: saaf.TenantID(r.int64()),
+		Writer: r.int64(), Seq: r.int64()}
+	e.Head, e.Body = r.bytes(), r.bytes()
+	copy(e.Hash[:], r.bytes())
+	return e
+}
+
+// entryPage is how many entries are read at a time, so that no reader keeps the log
+// of SQLite from being written back.
+const entryPage = 500
+
+// LedgerAfter lists entries of the whole ledger behind the given one, in the order
+// of the chain, at most a page of them; none when there are no more.
+func (s *Store) LedgerAfter(ctx context.Context, after saaf.EntryID) (list []saaf.EntryRow, err error) {
+	const sqlLedgerAfter = `SELECT ` + ledgerColumns + ` WHERE id > $1 ORDER BY id LIMIT $2`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		return query(conn, sqlLedgerAfter, func(r row) error {
+			list = append(list, scanEntry(r))
+			return nil
+		}, after, entryPage)
+	})
+	return list, wrap("read ledger", err)
+}
+
+// entryAt is the lowest id that an entry made at t can have.
+func entryAt(t time.Time) saaf.EntryID {
+	const idBitsBelowTime = 21
+	if t.IsZero() {
+		return 0
+	}
+	return saaf.EntryID(t.UnixMilli() << idBitsBelowTime)
+}
+
+// Evidence lists the entries of a tenant that name a phone, and those of the
+// deployment's own opt-out list, made from one instant on and before another, in
+// the order of the chain. A zero instant is no limit.
+//
+// It reads all entries of that time: the ledger has no index by phone, which every
+// push would have to pay for.
+func (s *Store) Evidence(ctx context.Context, tenant saaf.TenantID, phone saaf.Phone, from, before time.Time) (list []saaf.EntryRow, err error) {
+	const sqlTenantEntries = `SELECT ` + ledgerColumns + ` WHERE tenant_id = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
+	last := saaf.EntryID(1<<63 - 1)
+	if !before.IsZero() {
+		last = entryAt(before)
+	}
+	for _, owner := range []saaf.TenantID{0, tenant} {
+		hash := s.Hasher(owner).Hash(phone)
+		text := []byte(hash.String())
+		for after, more := entryAt(from)-1, true; more; {
+			err := s.read(ctx, func(conn *sqlite.Conn) error {
+				n := 0
+				err := query(conn, sqlTenantEntries, func(r row) error {
+					n++
+					e := scanEntry(r)
+					after = e.ID
+					if bytes.Contains(e.Body, hash[:]) && e.Names(hash) || bytes.Contains(e.Head, text) {
+						list = append(list, e)
+					}
+					return nil
+				}, owner, after, last, entryPage)
+				more = n == entryPage
+				return err
+			})
+			if err != nil {
+				return nil, wrap("read evidence", err)
+			}
+		}
+		if owner == tenant {
+			break
+		}
+	}
+	return list, nil
+}
+
+// EntryBefore is the hash that the entry follows, zero for the first of the chain.
+func (s *Store) EntryBefore(ctx context.Context, id saaf.EntryID) (hash saaf.SHA256, err error) {
+	const sqlEntryBefore = `SELECT hash FROM ledger WHERE id < $1 ORDER BY id DESC LIMIT 1`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sqlEntryBefore, func(r row) error {
+			copy(hash[:], r.bytes())
+			return nil
+		}, id)
+	})
+	return hash, wrap("read ledger", err)
+}
+
+// LeadsByPhone lists the leads of a tenant that have the phone, in all campaigns of
+// the environment that are not deleted.
+func (s *Store) LeadsByPhone(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, phone saaf.Phone) (list []saaf.Lead, err error) {
+	const (
+		sqlCampaignIDs  = `SELECT id FROM campaigns WHERE tenant_id = $1 AND environment = $2 AND deleted_at IS NULL ORDER BY id`
+		sqlLeadsByPhone = `SELECT ` + leadColumns + ` WHERE l.campaign_id = $1 AND l.phone = $2`
+	)
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		var ids []saaf.CampaignID
+		err := query(conn, sqlCampaignIDs, func(r row) error {
+			ids = append(ids, saaf.CampaignID(r.int64()))
+			return nil
+		}, tenant, env)
+		if err != nil {
+			return err
+		}
+		for _, id := range ids {
+			err := query(conn, sqlLeadsByPhone, func(r row) error {
+				list = append(list, scanLead(r))
+				return nil
+			}, id, phone)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, wrap("leads by phone", err)
+}
+
+// Checked is a check of a number that is no lead.
+type Checked struct {
+	Phone   saaf.Phone
+	Verdict saaf.Verdict
+}
+
+// RecordChecks leaves evidence of checks that a caller asked for: what was answered
+// can be proved as that of leads can.
+func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, source string, by saaf.By, list []Checked) error {
+	if len(list) == 0 {
+		return nil
+	}
+	hasher := s.Hasher(tenant)
+	hashes := make([]saaf.PhoneHash, len(list))
+	for i := range list {
+		hashes[i] = hasher.Hash(list[i].Phone)
+	}
+	err := s.write(ctx, len(list), func(t *tx) error {
+		t.wrote = true
+		for i := range list {
+			v := &list[i].Verdict
+			e, err := t.entry(entryKey{tenant: tenant, stage: saaf.StageManual, snapshot: v.Snapshot.ID, source: source})
+			if err != nil {
+				return err
+			}
+			e.decide(by, "", &saaf.Decision{Phone: hashes[i], New: true, Found: v.Reason, Reason: v.Reason,
+				Preferences: v.Preferences, Suppression: v.Suppression})
+		}
+		return nil
+	})
+	return wrap("record checks", err)
+}
+
+// RecordRefusal leaves evidence of registry files that were refused.
+func (s *Store) RecordRefusal(ctx context.Context, by saaf.By, fact any) error {
+	err := s.write(ctx, 1, func(t *tx) error { return t.record(0, 0, saaf.StageRefusal, by, "", fact) })
+	return wrap("record refusal", err)
+}

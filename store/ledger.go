@@ -1,0 +1,155 @@
+package store
+
+import (
+	"encoding/json"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+// writerID is the chain of the embedded store. All processes that write to the
+// file share it: SQLite lets one write at a time, and each reads the head inside
+// its transaction.
+const writerID = 1
+
+// entryKey is what decisions must have in common to stand in one entry.
+type entryKey struct {
+	tenant   saaf.TenantID
+	campaign saaf.CampaignID
+	stage    saaf.Stage
+	snapshot saaf.SnapshotID
+	source   string
+}
+
+// openEntry is an entry that a transaction fills and writes at its end.
+type openEntry struct {
+	entryKey
+	id       saaf.EntryID
+	snapshot *saaf.EntrySnapshot
+	requests []saaf.EntryRequest
+	body     []byte
+	last     saaf.LeadID
+	n        int
+	fact     any
+}
+
+// entry is the open entry for decisions with this key. It is written only when
+// something is put into it.
+func (t *tx) entry(key entryKey) (*openEntry, error) {
+	for _, e := range t.entries {
+		if e.entryKey == key && e.fact == nil {
+			return e, nil
+		}
+	}
+	e := &openEntry{entryKey: key}
+	if key.snapshot != 0 {
+		snap, err := t.snapshotOf(key.snapshot)
+		if err != nil {
+			return nil, err
+		}
+		e.snapshot = snap
+	}
+	return e, t.open(e)
+}
+
+// open gives an entry its id. Ids of the ledger increase along the chain whatever
+// the clocks of the processes say that write to it.
+func (t *tx) open(e *openEntry) error {
+	if t.lastEntry == 0 {
+		head, err := readChainHead(t.conn)
+		if err != nil {
+			return err
+		}
+		t.head, t.lastEntry = head, head.Entry
+	}
+	t.lastEntry = max(t.lastEntry+1, saaf.EntryID(t.ids.Next()))
+	e.id = t.lastEntry
+	t.entries = append(t.entries, e)
+	return nil
+}
+
+// decide puts a decision into the entry.
+func (e *openEntry) decide(by saaf.By, reason string, d *saaf.Decision) {
+	e.body = saaf.AppendDecision(e.body, e.last, d)
+	e.last = d.Lead
+	e.n++
+	request := saaf.MaskNumbers(by.Request)
+	if i := len(e.requests) - 1; i >= 0 {
+		if r := &e.requests[i]; r.Request == request && r.Actor == by.Actor && r.Reason == reason {
+			r.Decisions++
+			return
+		}
+	}
+	e.requests = append(e.requests, saaf.EntryRequest{Request: request, Actor: by.Actor, Decisions: 1, Reason: reason})
+}
+
+// record writes an entry that holds a fact.
+func (t *tx) record(tenant saaf.TenantID, campaign saaf.CampaignID, stage saaf.Stage, by saaf.By, reason string, fact any) error {
+	t.wrote = true
+	return t.open(&openEntry{
+		entryKey: entryKey{tenant: tenant, campaign: campaign, stage: stage},
+		requests: []saaf.EntryRequest{{Request: saaf.MaskNumbers(by.Request), Actor: by.Actor, Reason: reason}},
+		fact:     fact,
+	})
+}
+
+// flushLedger writes the entries of the transaction behind the head of the chain.
+func (t *tx) flushLedger() error {
+	const sqlInsertEntry = `
+		INSERT INTO ledger (campaign_id, id, tenant_id, writer_id, seq, head, body, hash)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	for _, e := range t.entries {
+		if e.n == 0 && e.fact == nil {
+			continue
+		}
+		t.head.Seq++
+		head, err := json.Marshal(saaf.EntryHead{
+			Version: 1, Deployment: t.deployment, Tenant: e.tenant, Campaign: e.campaign, Entry: e.id,
+			Writer: writerID, Seq: t.head.Seq, At: t.now, Stage: e.stage, RuleVersion: saaf.RuleVersion,
+			Source: e.source, Snapshot: e.snapshot, Requests: e.requests, Decisions: e.n, Fact: e.fact,
+		})
+		if err != nil {
+			return err
+		}
+		entry := saaf.Entry{Head: head, Body: e.body}
+		t.head.Entry, t.head.Hash = e.id, saaf.Link(t.head.Hash, entry.Content())
+		_, err = exec(t.conn, sqlInsertEntry, e.campaign, e.id, e.tenant, int64(writerID), t.head.Seq,
+			head, append([]byte{}, e.body...), t.head.Hash[:])
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readChainHead is the last entry of the chain, zero before the first.
+func readChainHead(conn *sqlite.Conn) (head saaf.CheckpointHead, err error) {
+	head.Writer = writerID
+	const sqlChainHead = `SELECT id, seq, hash FROM ledger ORDER BY id DESC LIMIT 1`
+	err = query(conn, sqlChainHead, func(r row) error {
+		head.Entry, head.Seq = saaf.EntryID(r.int64()), r.int64()
+		copy(head.Hash[:], r.bytes())
+		return nil
+	})
+	return head, err
+}
+
+// snapshotOf is how the evidence names a snapshot. One that has no record is named
+// by its id alone.
+func (t *tx) snapshotOf(id saaf.SnapshotID) (*saaf.EntrySnapshot, error) {
+	if snap := t.snapshots[id]; snap != nil {
+		return snap, nil
+	}
+	snap := &saaf.EntrySnapshot{ID: id}
+	const sqlSnapshotOf = `SELECT effective_date, sha256 FROM snapshots WHERE id = $1`
+	err := query(t.conn, sqlSnapshotOf, func(r row) error {
+		snap.EffectiveDate = saaf.Date(r.int64())
+		copy(snap.SHA256[:], r.bytes())
+		return nil
+	}, id)
+	if err == nil {
+		t.snapshots[id] = snap
+	}
+	return snap, err
+}
