@@ -58,8 +58,9 @@ func randomSnapshot(b *testing.B, count int, partial bool) string {
 		snapshots.dir, snapshots.paths = dir, map[string]string{}
 	}
 	sets := newSetTable()
-	full := newFullSet(today, sets)
-	defer full.close()
+	memory := &scratch{dir: snapshots.dir}
+	defer memory.close()
+	full := newFullSet(today, sets, memory, 1)
 	lists := []uint16{0}
 	if partial {
 		lists = nil
@@ -72,7 +73,9 @@ func randomSnapshot(b *testing.B, count int, partial bool) string {
 	for i := range count {
 		rows = append(rows, newRow(randomPhone(random), false, lists[i%len(lists)]))
 		if len(rows) == cap(rows) || i == count-1 {
-			full.add(rows)
+			if err := full.add(0, rows); err != nil {
+				b.Fatal(err)
+			}
 			rows = rows[:0]
 		}
 	}
@@ -95,7 +98,7 @@ func writeContent(b testing.TB, path string, c content) {
 	}
 	defer f.Close()
 	out := bufio.NewWriterSize(f, chunkSize)
-	if _, err := write(context.Background(), out, c, o, func(int64, int64) {}); err != nil {
+	if _, err := write(context.Background(), out, c, o, 2, func(int64, int64) {}); err != nil {
 		b.Fatal(err)
 	}
 	if err := out.Flush(); err != nil {
@@ -254,10 +257,10 @@ func readRows(b *testing.B, path string) int {
 		b.Fatal(err)
 	}
 	defer s.file.Close()
-	lines, p := &lineReader{r: s, buf: make([]byte, chunkSize)}, newParser(newSetTable(), func(int64, saaf.Reason) {})
+	lines, buf, p := &lineReader{r: s}, make([]byte, chunkSize), newParser(newSetTable(), func(int64, saaf.Reason) {})
 	var rows []row
 	for {
-		chunk, end := lines.next()
+		chunk, end := lines.next(buf)
 		if rows, err = p.parse(chunk, rows[:0]); err != nil {
 			b.Fatal(err)
 		}
@@ -275,9 +278,9 @@ func splitLines(b *testing.B, path string) (lines int) {
 		b.Fatal(err)
 	}
 	defer f.Close()
-	r := &lineReader{r: f, buf: make([]byte, chunkSize)}
+	r, buf := &lineReader{r: f}, make([]byte, chunkSize)
 	for {
-		chunk, end := r.next()
+		chunk, end := r.next(buf)
 		for len(chunk) > 0 {
 			i := bytes.IndexByte(chunk, '\n')
 			if i < 0 {

@@ -78,33 +78,6 @@ func (b *block) beyond(n uint32) uint16 {
 	return p.set()
 }
 
-// appendPartial appends the numbers of the block that have categories, ascending.
-func (b *block) appendPartial(dst []placed) []placed {
-	if b.ranks == nil {
-		return dst
-	}
-	i := 0
-	for at := 0; at < bitmapSize; at += 8 {
-		word := le.Uint64(b.bits[at:])
-		for ; word != 0; word &= word - 1 {
-			if i == len(b.codes) {
-				return dst
-			}
-			set := uint16(b.codes[i])
-			i++
-			if set == 0 {
-				continue
-			}
-			n := uint32(8*at + bits.TrailingZeros64(word))
-			if set == codeBeyond {
-				set = b.beyond(n)
-			}
-			dst = append(dst, place(n, set))
-		}
-	}
-	return dst
-}
-
 // placed is a number within a block and the place of its category set, or the id
 // that the set has while a file is built.
 type placed uint32

@@ -9,23 +9,21 @@ import (
 )
 
 // content is what a snapshot file is made from: a full set, or a base snapshot
-// with a delta applied. Rows go in first, in the order of the files; then it is
-// resolved once; then its heads are read, in order, as often as need be.
+// with a delta applied. Rows go in first; then it is resolved once; then its heads
+// are read as often as need be, also by several goroutines at once.
 type content interface {
-	// add takes rows.
-	add(rows []row)
+	// add takes rows. Those of a full set come from many workers at once, each
+	// with its number from 0, those of a delta from one, in the order of the files.
+	add(worker int, rows []row) error
 	// resolve settles what the rows come to and counts it into the report. It
 	// returns the error of ctx when that ends.
 	resolve(ctx context.Context, r *Report) (*outline, error)
-	// head is the bitmap of a head and those of its numbers that have categories,
-	// ascending, with the ids of their sets. They hold until the next call.
-	head(head int) (bitmap []byte, partial []placed)
+	// head spreads the numbers of a head out.
+	head(head int, to *spread)
 	// unchanged is the block of a head as it stands in the file that the content
 	// derives from, nil when there is none or the head is no longer the same. The
 	// sets in it are places in the dictionary of that file, which are their ids.
 	unchanged(head int) []byte
-	// close gives back what is not garbage collected.
-	close()
 }
 
 // outline is what must be known about a content before its first byte is written.
@@ -42,6 +40,24 @@ func (o *outline) numbers() (n int64) {
 		n += int64(o.heads[i].active)
 	}
 	return n
+}
+
+// info is what a snapshot of the content says about itself, without its length.
+func (o *outline) info() Info {
+	in := Info{EffectiveDate: o.date}
+	for _, c := range o.heads {
+		if c.active > 0 {
+			in.Heads++
+		}
+		in.Numbers += int64(c.active)
+		in.Partial += int64(c.partial)
+	}
+	for id := 1; id < len(o.uses); id++ {
+		if o.uses[id] > 0 {
+			in.Sets++
+		}
+	}
+	return in
 }
 
 // countOnes counts the set bits of b, whose length is a multiple of 8.

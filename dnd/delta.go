@@ -2,47 +2,98 @@ package dnd
 
 import (
 	"context"
+	"fmt"
+	"slices"
 
 	"saaf"
 )
 
-// deltaSet is a base snapshot with changes. The last row of a number decides: A
-// makes it active with the preferences of that row, D takes it out. Whoever uses
-// it keeps the base alive.
+// deltaSet is a base file with changes: those of the overlay that the base
+// snapshot has, and those of a delta. The last row of a number decides: A makes it
+// active with the preferences of that row, D takes it out. Whoever uses it keeps
+// the base alive.
 type deltaSet struct {
-	date    saaf.Date
-	base    *Snapshot
-	sets    *setTable // begins with the dictionary of the base, so that its places are ids
-	changes [numHeads][]change
+	date   saaf.Date
+	base   *Snapshot // with its overlay
+	sets   *setTable // begins with the dictionary of the base file, so that its places are ids
+	memory *scratch
+	rows   [numHeads]list[change]
 
-	bitmap  []byte // of the head that was asked for last
-	partial []placed
-	had     []placed
+	// changes is known after resolve: for each head, ascending, what is otherwise
+	// than in the base file, and nothing that is as there.
+	changes [numHeads][]change
+	entries int // in all heads
 }
 
-// change is a row without the head of its number: the number in the upper bits,
-// then as in a row.
+// change is what becomes of a number within a head: the number in the upper bits,
+// whether the overlay of the base says so, then as in a row.
 type change uint64
 
-func (c change) number() uint32 { return uint32(c >> (setBits + 1)) }
+const (
+	changeOverlaid change = 1 << (setBits + 1)
+	changeShift           = setBits + 2 // where the number begins
+)
+
+func newChange(r row, overlaid bool) (head int, c change) {
+	head, n := r.split()
+	c = change(n)<<changeShift | change(r&(rowDeletes|maxSets))
+	if overlaid {
+		c |= changeOverlaid
+	}
+	return head, c
+}
+
+func (c change) number() uint32 { return uint32(c >> changeShift) }
 func (c change) deletes() bool  { return row(c).deletes() }
 func (c change) set() uint16    { return row(c).set() }
+func (c change) overlaid() bool { return c&changeOverlaid != 0 }
 
-func newDeltaSet(date saaf.Date, base *Snapshot, sets *setTable) (*deltaSet, error) {
+// holding is what a snapshot holds about a number, by the id of its set.
+type holding struct {
+	listed bool
+	set    uint16
+}
+
+func (c change) holding() holding { return holding{!c.deletes(), c.set()} }
+
+func (b *block) holding(n uint32) (h holding) {
+	if h.listed = b.listed(n); h.listed {
+		h.set = b.set(n)
+	}
+	return h
+}
+
+func newDeltaSet(date saaf.Date, base *Snapshot, sets *setTable, memory *scratch) (*deltaSet, error) {
 	for i, u := range base.sets {
 		if sets.id(u.categories) != uint16(i+1) {
 			return nil, errDamaged // the dictionary names a set twice
 		}
 	}
-	return &deltaSet{date: date, base: base, sets: sets, bitmap: make([]byte, bitmapSize)}, nil
+	d := &deltaSet{date: date, base: base, sets: sets, memory: memory}
+	if base.overlay == nil {
+		return d, nil
+	}
+	ids := []uint16{0}
+	for _, u := range base.overlay.dict {
+		ids = append(ids, sets.id(u.categories))
+	}
+	for r := range base.overlay.rows() {
+		head, c := newChange(r&^maxSets|row(ids[r.set()]), true)
+		if err := d.rows[head].append(memory, c); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
 }
 
-func (d *deltaSet) add(rows []row) {
+func (d *deltaSet) add(_ int, rows []row) error {
 	for _, r := range rows {
-		head, n := r.split()
-		c := change(n)<<(setBits+1) | change(r&(rowDeletes|maxSets))
-		d.changes[head] = append(d.changes[head], c)
+		head, c := newChange(r, false)
+		if err := d.rows[head].append(d.memory, c); err != nil {
+			return err
+		}
 	}
+	return nil
 }
 
 func (d *deltaSet) resolve(ctx context.Context, r *Report) (*outline, error) {
@@ -50,88 +101,104 @@ func (d *deltaSet) resolve(ctx context.Context, r *Report) (*outline, error) {
 	for i, u := range d.base.sets {
 		o.uses[i+1] = u.numbers
 	}
-	var scratch []change
+	var rows, scratch []change
 	for head := range numHeads {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		scratch = sortStable(d.changes[head], scratch, setBits+1)
-		d.changes[head] = lastOfEach(d.changes[head])
-		b := d.base.block(head)
-		for _, c := range d.changes[head] {
-			d.count(c, &b, o, head, r)
+		if d.rows[head].empty() {
+			continue
 		}
+		rows = d.rows[head].appendTo(rows[:0])
+		scratch = sortStable(rows, scratch, changeShift)
+		changes := d.settle(rows, head, o, r)
+		kept, err := allocOf[change](d.memory, len(changes))
+		if err != nil {
+			return nil, err
+		}
+		copy(kept, changes)
+		d.changes[head] = kept
+		d.entries += len(kept)
+		if !o.heads[head].possible() {
+			return nil, fmt.Errorf("the active snapshot %w", errDamaged)
+		}
+	}
+	if slices.ContainsFunc(o.uses[:], func(n int64) bool { return n < 0 }) {
+		return nil, fmt.Errorf("the active snapshot %w", errDamaged)
 	}
 	return o, nil
 }
 
-// lastOfEach keeps the last change of each number in a sorted list.
-func lastOfEach(list []change) []change {
-	kept := list[:0]
-	for i, c := range list {
-		if i+1 == len(list) || list[i+1].number() != c.number() {
-			kept = append(kept, c)
+// settle makes of the sorted rows of a head, in their place, what is otherwise
+// than in the base file.
+func (d *deltaSet) settle(rows []change, head int, o *outline, r *Report) []change {
+	b, to := d.base.block(head), &o.heads[head]
+	kept := rows[:0]
+	for len(rows) > 0 {
+		first, n := rows[0], rows[0].number()
+		last := first
+		for len(rows) > 0 && rows[0].number() == n {
+			last, rows = rows[0], rows[1:]
 		}
+		base, after := b.holding(n), last.holding()
+		before := base
+		if first.overlaid() {
+			before = first.holding()
+		}
+		if !last.overlaid() {
+			r.Changes.count(before, after)
+		}
+		if after == base {
+			continue
+		}
+		o.replace(to, base, after)
+		kept = append(kept, last&^changeOverlaid)
 	}
 	return kept
 }
 
-// count settles what one change does to a head whose block in the base is b.
-func (d *deltaSet) count(c change, b *block, o *outline, head int, r *Report) {
-	n, to := c.number(), &o.heads[head]
-	listed := b.listed(n)
-	var had uint16
-	if listed {
-		had = b.set(n)
-	}
+// count counts what one number becomes by its last row.
+func (c *Changes) count(before, after holding) {
 	switch {
-	case c.deletes() && !listed:
-		r.Changes.NotListed++
-	case c.deletes():
-		r.Changes.Removed++
-		to.active--
-	case !listed:
-		r.Changes.Added++
-		to.active++
-	case had != c.set():
-		r.Changes.Changed++
-	}
-	if had != 0 {
-		o.uses[had]--
-		to.partial--
-	}
-	if c.set() != 0 {
-		o.uses[c.set()]++
-		to.partial++
+	case !after.listed && !before.listed:
+		c.NotListed++
+	case !after.listed:
+		c.Removed++
+	case !before.listed:
+		c.Added++
+	case before.set != after.set:
+		c.Changed++
 	}
 }
 
-func (d *deltaSet) head(head int) ([]byte, []placed) {
+// replace counts a number of a head anew.
+func (o *outline) replace(head *headCounts, before, after holding) {
+	if before.listed {
+		head.active--
+	}
+	if before.set != 0 {
+		head.partial--
+		o.uses[before.set]--
+	}
+	if after.listed {
+		head.active++
+	}
+	if after.set != 0 {
+		head.partial++
+		o.uses[after.set]++
+	}
+}
+
+func (d *deltaSet) head(head int, to *spread) {
 	b := d.base.block(head)
-	clear(d.bitmap)
-	copy(d.bitmap, b.bits)
-	d.had = b.appendPartial(d.had[:0])
-	had := d.had
-	d.partial = d.partial[:0]
+	b.spread(to)
 	for _, c := range d.changes[head] {
-		n := c.number()
-		for len(had) > 0 && had[0].number() < n {
-			d.partial, had = append(d.partial, had[0]), had[1:]
-		}
-		if len(had) > 0 && had[0].number() == n {
-			had = had[1:]
-		}
 		if c.deletes() {
-			d.bitmap[n/8] &^= 1 << (n % 8)
-			continue
-		}
-		d.bitmap[n/8] |= 1 << (n % 8)
-		if c.set() != 0 {
-			d.partial = append(d.partial, place(n, c.set()))
+			to.remove(c.number())
+		} else {
+			to.list(c.number(), c.set())
 		}
 	}
-	d.partial = append(d.partial, had...)
-	return d.bitmap, d.partial
 }
 
 func (d *deltaSet) unchanged(head int) []byte {
@@ -140,5 +207,3 @@ func (d *deltaSet) unchanged(head int) []byte {
 	}
 	return d.base.raw(head)
 }
-
-func (d *deltaSet) close() {}

@@ -86,12 +86,13 @@ func checksum(b []byte) uint32 { return crc32.Checksum(b, castagnoli) }
 
 // Info is what a snapshot says about itself.
 type Info struct {
-	EffectiveDate saaf.Date `json:"effective_date"` // the day the registry had this content
-	Numbers       int64     `json:"numbers"`        // active numbers
-	Partial       int64     `json:"partial"`        // of these with a list of categories
-	Heads         int       `json:"heads"`          // four-digit heads with active numbers
-	Sets          int       `json:"sets"`           // different lists of categories
-	Bytes         int64     `json:"bytes"`          // length of the file
+	EffectiveDate saaf.Date `json:"effective_date"`   // the day the registry had this content
+	Numbers       int64     `json:"numbers"`          // active numbers
+	Partial       int64     `json:"partial"`          // of these with a list of categories
+	Heads         int       `json:"heads"`            // four-digit heads with active numbers
+	Sets          int       `json:"sets"`             // different lists of categories
+	Bytes         int64     `json:"bytes"`            // length of the file, of base and overlay together
+	Overlay       int64     `json:"overlay,omitzero"` // numbers for which an overlay holds something else than its base
 }
 
 // appendHeader appends the header of a file with the given content. tables is the

@@ -39,10 +39,16 @@ type Import struct {
 	// Dir is the directory for snapshot files, made with mode 0700 if missing.
 	Dir string
 
-	// Base is the active snapshot, which a delta is applied to.
+	// Base is the active snapshot, which a delta is applied to. It may have an
+	// overlay.
 	Base *Snapshot
-	// BaseSHA256 is the hash of the file of Base. When it is set, a damaged base is
-	// found before a delta carries its damage on.
+	// BaseSHA256 is the hash of the file that [Snapshot.Base] of Base maps: of the
+	// snapshot file, never of an overlay. With it the import of a delta writes an
+	// overlay, as long as that does not get too large; and where it must write a
+	// whole new file after all, a damaged base is found before its damage is
+	// carried on. Without it a delta always makes a whole new file, from a base
+	// that is not checked. A Base with an overlay knows the hash by itself; a
+	// different one is refused.
 	BaseSHA256 saaf.SHA256
 	// BaseID names the active snapshot, 0 when there is none.
 	BaseID saaf.SnapshotID
@@ -57,6 +63,9 @@ type Import struct {
 	// Progress is called from the goroutine of Run, about every megabyte. nil is
 	// not called.
 	Progress func(Progress)
+
+	workers   int // that read rows; 0 for as many as there are processors
+	foldLimit int // entries of an overlay before it becomes a whole file; 0 for the usual
 }
 
 // Stage is what an import is at.
@@ -64,8 +73,8 @@ type Stage string
 
 // The stages, in their order.
 const (
-	Hashing Stage = "hashing" // reads the files once for their hashes
-	Reading Stage = "reading" // reads their rows
+	Hashing Stage = "hashing" // reads files whose hashes must be known before their rows
+	Reading Stage = "reading" // reads the rows, and beside them what is not hashed yet
 	Writing Stage = "writing" // writes the snapshot file
 )
 
@@ -117,6 +126,8 @@ func (im *Import) validate() error {
 		return invalid("There is no file to import: name at least one.")
 	case im.EffectiveDate <= 0:
 		return invalid("The effective date is missing: give the day on which the registry had this content.")
+	case im.Base != nil && im.Base.overlay != nil && im.BaseSHA256 != (saaf.SHA256{}) && im.BaseSHA256 != im.Base.overlay.base:
+		return invalid("The active snapshot belongs to another base file than the one given: import a full set instead.")
 	}
 	return nil
 }
@@ -128,19 +139,21 @@ type job struct {
 	report  *Report
 	sources []*source // open files, as the files of the report
 	sets    *setTable
+	memory  *scratch
 	content content
 
-	done, total int64  // bytes on the disk, of the present pass over the files
-	buf         []byte // the chunk at work
-	rows        []row  // in it
+	done, total int64 // bytes on the disk, of the present pass over the files
+	workers     int
+	chunks      []*chunk
 }
 
 func newJob(im *Import) *job {
 	return &job{
-		Import: im,
-		now:    cmp.Or(im.Now, time.Now()),
-		buf:    make([]byte, chunkSize),
-		report: &Report{Mode: im.Mode, EffectiveDate: im.EffectiveDate},
+		Import:  im,
+		now:     cmp.Or(im.Now, time.Now()),
+		memory:  &scratch{dir: im.Dir},
+		workers: cmp.Or(im.workers, min(runtime.GOMAXPROCS(0), maxWorkers)),
+		report:  &Report{Mode: im.Mode, EffectiveDate: im.EffectiveDate},
 	}
 }
 
@@ -148,9 +161,7 @@ func (j *job) close() {
 	for _, s := range j.sources {
 		s.file.Close()
 	}
-	if j.content != nil {
-		j.content.close()
-	}
+	j.memory.close()
 }
 
 // build reads the files and judges what they come to. Without a word against it
@@ -170,7 +181,7 @@ func (j *job) build(ctx context.Context) (*outline, error) {
 	if err := j.report.judge(j.Override); err != nil {
 		return nil, err
 	}
-	if err := j.prepare(ctx); err != nil {
+	if err := j.prepare(); err != nil {
 		return nil, err
 	}
 	for i := range j.sources {
@@ -187,30 +198,22 @@ func (j *job) build(ctx context.Context) (*outline, error) {
 }
 
 // prepare makes the content that the rows go into.
-func (j *job) prepare(ctx context.Context) (err error) {
+func (j *job) prepare() (err error) {
 	j.sets = newSetTable()
+	for range j.workers + 2 {
+		j.chunks = append(j.chunks, &chunk{buf: make([]byte, chunkSize)})
+	}
 	if j.Mode == saaf.FullSet {
-		j.content = newFullSet(j.EffectiveDate, j.sets)
+		j.content = newFullSet(j.EffectiveDate, j.sets, j.memory, j.workers)
 		return nil
 	}
-	if j.BaseSHA256 != (saaf.SHA256{}) {
-		got, err := hash(ctx, bytes.NewReader(j.Base.data), j.buf, func(int) {})
-		if err != nil {
-			return err
-		}
-		if got != j.BaseSHA256 {
-			return fmt.Errorf("the active snapshot %w", errDamaged)
-		}
-	}
-	content, err := newDeltaSet(j.EffectiveDate, j.Base, j.sets)
-	if err != nil {
+	if j.content, err = newDeltaSet(j.EffectiveDate, j.Base, j.sets, j.memory); err != nil {
 		return fmt.Errorf("the active snapshot %w", err)
 	}
-	j.content = content
 	return nil
 }
 
-// write writes the snapshot file and gives it its name.
+// write writes the file of the snapshot and gives it its name.
 func (j *job) write(ctx context.Context, o *outline) (err error) {
 	if err := os.MkdirAll(j.Dir, 0o700); err != nil {
 		return err
@@ -223,21 +226,61 @@ func (j *job) write(ctx context.Context, o *outline) (err error) {
 
 	sum := sha256.New()
 	out := bufio.NewWriterSize(io.MultiWriter(f, sum), bitmapSize) // blocks go past it
-	info, err := write(ctx, out, j.content, o, func(done, total int64) {
-		j.progress(Progress{Stage: Writing, BytesDone: done, BytesTotal: total})
-	})
+	r, err := j.writeTo(ctx, out, o)
 	if err != nil {
 		return err
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
-	r := &Result{SHA256: saaf.SHA256(sum.Sum(nil)), Info: info}
+	r.SHA256 = saaf.SHA256(sum.Sum(nil))
 	if r.Path, err = f.publish(r.SHA256); err != nil {
 		return err
 	}
 	j.report.Result = r
 	return nil
+}
+
+// writeTo writes an overlay or a whole snapshot file.
+func (j *job) writeTo(ctx context.Context, out io.Writer, o *outline) (r *Result, err error) {
+	progress := func(done, total int64) {
+		j.progress(Progress{Stage: Writing, BytesDone: done, BytesTotal: total})
+	}
+	r = &Result{}
+	if d, ok := j.content.(*deltaSet); ok {
+		if base := j.baseSHA256(); base != (saaf.SHA256{}) && d.entries <= cmp.Or(j.foldLimit, foldLimit) {
+			r.BaseSHA256 = base
+			r.Info, err = writeOverlay(ctx, out, d, o, base, progress)
+			return r, err
+		}
+		if err := j.checkBase(ctx); err != nil {
+			return nil, err
+		}
+	}
+	r.Info, err = write(ctx, out, j.content, o, j.workers, progress)
+	return r, err
+}
+
+// baseSHA256 is the hash of the base file, zero when it is not known.
+func (j *job) baseSHA256() saaf.SHA256 {
+	if o := j.Base.overlay; o != nil {
+		return o.base
+	}
+	return j.BaseSHA256
+}
+
+// checkBase reports an error when the base file is known to be damaged. It reads
+// all of it.
+func (j *job) checkBase(ctx context.Context) error {
+	want := j.baseSHA256()
+	if want == (saaf.SHA256{}) {
+		return nil
+	}
+	got, err := hash(ctx, bytes.NewReader(j.Base.data), make([]byte, chunkSize), func(int) {})
+	if err == nil && got != want {
+		err = fmt.Errorf("the active snapshot %w", errDamaged)
+	}
+	return err
 }
 
 func (j *job) progress(p Progress) {

@@ -13,10 +13,11 @@ import (
 
 // readAll is all that a line reader gives of r.
 func readAll(r io.Reader, buf int) (text string, err error) {
-	lines := &lineReader{r: r, buf: make([]byte, buf)}
+	lines := &lineReader{r: r}
+	bufs := [2][]byte{make([]byte, buf), make([]byte, buf)}
 	var all strings.Builder
-	for {
-		chunk, end := lines.next()
+	for i := 0; ; i++ {
+		chunk, end := lines.next(bufs[i/2%2]) // each twice, as it comes
 		all.Write(chunk)
 		if end != nil {
 			return all.String(), end

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
+
+	"saaf"
 )
 
 // mappings counts the snapshot files that are mapped.
@@ -18,13 +20,34 @@ var mappings atomic.Int64
 // lookup waits for a disk. A file that is truncated, damaged in its header or
 // something else is refused with a sentence; damage further inside is found by
 // [Verify]. The file may be renamed or removed afterwards, but must never be
-// changed.
+// changed. An overlay file is refused as well: [BaseOf] tells it, [OpenOverlay]
+// opens it.
 func Open(path string) (*Snapshot, error) {
+	return openFile(path, newSnapshot, func(s *Snapshot, unmap func(data []byte), data []byte) {
+		runtime.AddCleanup(s.file, unmap, data)
+	})
+}
+
+// OpenOverlay maps the overlay file at path as [Open] does a snapshot file. base
+// must be the snapshot of the file it was made for, without an overlay, and
+// baseSHA the SHA-256 of that file; an overlay that was made for another is
+// refused. Any damage of the overlay is found. The new Snapshot shares the mapping
+// of base.
+func OpenOverlay(path string, base *Snapshot, baseSHA saaf.SHA256) (*Snapshot, error) {
+	if base.overlay != nil {
+		return nil, fmt.Errorf("open registry overlay %s: its base has an overlay itself", path)
+	}
+	return openFile(path, func(data []byte) (*Snapshot, error) { return newOverlay(data, base, baseSHA) },
+		func(s *Snapshot, unmap func(data []byte), data []byte) { runtime.AddCleanup(s.overlay, unmap, data) })
+}
+
+// openFile maps a file, reads it, and has it unmapped when what owns it is gone.
+func openFile(path string, read func(data []byte) (*Snapshot, error), own func(s *Snapshot, unmap func(data []byte), data []byte)) (*Snapshot, error) {
 	data, err := mapFile(path)
 	if err != nil {
 		return nil, fmt.Errorf("open registry snapshot: %w", err)
 	}
-	s, err := newSnapshot(data)
+	s, err := read(data)
 	if err == nil {
 		err = populate(data)
 	}
@@ -32,7 +55,7 @@ func Open(path string) (*Snapshot, error) {
 		unmap(data)
 		return nil, fmt.Errorf("registry snapshot %s %w", path, err)
 	}
-	runtime.AddCleanup(s, unmap, data)
+	own(s, unmap, data)
 	return s, nil
 }
 

@@ -2,12 +2,14 @@ package dnd
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"testing"
 
 	"saaf"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 )
 
@@ -237,21 +239,26 @@ func (b *bundle) rows(t *rapid.T, rows []sample) {
 }
 
 // What a registry holds decides every lookup and the bytes of its file: not the
-// order of the rows of a full set, nor the deltas that led there, nor how often one
-// was applied.
+// order of the rows of a full set, not how many goroutines read them, not the
+// deltas that led there, with what files in between, nor how often one was applied.
 func TestModel(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
+		fold := rapid.SampledFrom([]int{-1, 5, 40, 1000}).Draw(rt, "fold limit")
 		importOf := func(rows []sample, base *Snapshot) (*Snapshot, *Report) {
 			b := setup(t)
 			if base != nil {
-				b.delta(base)
+				b.overlaid(base)
 			}
 			b.Override = "rows are drawn at random"
+			b.workers, b.foldLimit = rapid.IntRange(1, 3).Draw(rt, "workers"), fold
 			b.rows(rt, rows)
 			s, r := b.build()
 			if r.Total.Rows != int64(len(rows)) {
 				rt.Fatalf("%d rows of %d", r.Total.Rows, len(rows))
+			}
+			if s.overlay != nil && s.Info().Overlay > int64(fold) {
+				rt.Fatalf("an overlay has %d entries, the limit is %d", s.Info().Overlay, fold)
 			}
 			return s, r
 		}
@@ -260,31 +267,99 @@ func TestModel(t *testing.T) {
 		model := full(rows)
 		s, r := importOf(rows, nil)
 		model.check(rt, s)
+		model.checkDiff(rt, registry{}, nil, s)
 		if rapid.Bool().Draw(rt, "shuffle") {
 			if _, shuffled := importOf(rapid.Permutation(rows).Draw(rt, "order"), nil); shuffled.Result.SHA256 != r.Result.SHA256 {
 				rt.Fatal("another order of the rows gives another file")
 			}
 		}
-		for range rapid.IntRange(0, 2).Draw(rt, "deltas") {
+		for range rapid.IntRange(0, 4).Draw(rt, "deltas") {
 			changes := drawRows(rt, many && rapid.Bool().Draw(rt, "many"))
-			before := len(model)
+			before, modelBefore := s, maps.Clone(model)
 			model.apply(changes)
 			s, r = importOf(changes, s)
 			model.check(rt, s)
-			if c := r.Changes; int64(len(model)-before) != c.Added-c.Removed {
-				rt.Fatalf("%d numbers became %d, and the report says %+v", before, len(model), c)
+			model.checkDiff(rt, modelBefore, before, s)
+			modelBefore.checkDiff(rt, model, s, before)
+			if c := r.Changes; int64(len(model)-len(modelBefore)) != c.Added-c.Removed {
+				rt.Fatalf("%d numbers became %d, and the report says %+v", len(modelBefore), len(model), c)
 			}
 			if !rapid.Bool().Draw(rt, "again") {
 				continue
 			}
-			if _, again := importOf(changes, s); again.Result.SHA256 != r.Result.SHA256 {
+			switch same, again := importOf(changes, s); {
+			case s.overlay == nil && same.overlay != nil: // the first one has folded
+				if n := same.Info().Overlay; n != 0 {
+					rt.Fatalf("a delta applied to its own result makes an overlay of %d entries", n)
+				}
+			case again.Result.SHA256 != r.Result.SHA256:
 				rt.Fatal("a delta applied to its own result changes it")
 			}
 		}
 		if whole := model.rows(); len(whole) > 0 && rapid.Bool().Draw(rt, "whole") {
-			if _, direct := importOf(whole, nil); direct.Result.SHA256 != r.Result.SHA256 {
-				rt.Fatal("the same numbers as a full set give another file")
-			}
+			model.checkWhole(rt, s, r, importOf)
 		}
 	})
+}
+
+// checkWhole makes the registry in one step, from nothing or from the base of s,
+// and compares the files.
+func (r registry) checkWhole(t *rapid.T, s *Snapshot, made *Report, importOf func([]sample, *Snapshot) (*Snapshot, *Report)) {
+	var rows []sample
+	if s.overlay != nil {
+		for d, err := range Diff(t.Context(), s.Base(), nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			rows = append(rows, sample{phone: d.Phone, deletes: true})
+		}
+	}
+	rows = append(rows, r.rows()...)
+	if _, direct := importOf(rows, s.plain); direct.Result.SHA256 != made.Result.SHA256 {
+		t.Fatal("the same numbers in one step give another file")
+	}
+}
+
+// checkDiff compares the difference between two snapshots with that between the
+// registries they hold, of which r is the second.
+func (r registry) checkDiff(t *rapid.T, before registry, a, b *Snapshot) {
+	want := map[saaf.Phone][2]string{}
+	for _, reg := range []registry{before, r} {
+		for p := range reg {
+			if x, y := before.text(p), r.text(p); x != y {
+				want[p] = [2]string{x, y}
+			}
+		}
+	}
+	got, last := map[saaf.Phone][2]string{}, saaf.Phone(0)
+	for d, err := range Diff(t.Context(), a, b) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.Phone <= last {
+			t.Fatalf("%d after %d", d.Phone, last)
+		}
+		last = d.Phone
+		got[d.Phone] = [2]string{d.Before.text(), d.After.text()}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Fatal(diff)
+	}
+}
+
+// text is the categories of a number, "" when it is not listed.
+func (r registry) text(p saaf.Phone) string {
+	categories, listed := r[p]
+	e := Entry{Listed: listed}
+	for c := range categories {
+		e.Categories = e.Categories.with(c)
+	}
+	return e.text()
+}
+
+func (e Entry) text() string {
+	if !e.Listed {
+		return ""
+	}
+	return e.Categories.String()
 }

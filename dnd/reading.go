@@ -4,13 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
+	"slices"
 
 	"saaf"
 )
 
-// open opens every file and reads it once for its hash.
+// open opens every file and finds out its hash, as far as that is needed before
+// the rows: for a delta, which may have been applied before, and for a full set
+// where files are of the same length, which may be the same.
 func (j *job) open(ctx context.Context) error {
 	for _, path := range j.Files {
 		s, err := openSource(path)
@@ -21,15 +23,27 @@ func (j *job) open(ctx context.Context) error {
 		j.total += s.opened.Size()
 	}
 	for _, s := range j.sources {
-		err := s.hash(ctx, j.buf, func() { j.progressOf(Hashing, s) })
-		if err != nil {
-			return fmt.Errorf("read %s: %w", s.name, err)
+		if j.Mode == saaf.Delta || j.twins(s) {
+			err := s.hash(ctx, func(n int) {
+				s.read += int64(n)
+				j.progressOf(Hashing, s)
+			})
+			if err != nil {
+				return fmt.Errorf("read %s: %w", s.name, err)
+			}
 		}
+		s.read = 0
 		j.done += s.opened.Size()
+		j.progressOf(Hashing, s)
 		j.report.Files = append(j.report.Files, FileReport{Name: s.name, SHA256: s.sha, Bytes: s.opened.Size()})
 	}
 	j.done = 0
 	return nil
+}
+
+// twins reports whether another file has the length of s.
+func (j *job) twins(s *source) bool {
+	return slices.ContainsFunc(j.sources, func(o *source) bool { return o != s && o.opened.Size() == s.opened.Size() })
 }
 
 func cannotOpen(err error) error {
@@ -54,6 +68,10 @@ func (j *job) skip() bool {
 	left := 0
 	for i := range j.report.Files {
 		f := &j.report.Files[i]
+		if !j.sources[i].hashed { // no other is like it
+			left++
+			continue
+		}
 		switch {
 		case f.Applied != 0 && f.Applied != j.BaseID && !repeated:
 			j.report.refuse(RuleRepeated, "%s was applied before, to snapshot %v, and others since: it may be undone by now, or undo them", f.Name, f.Applied)
@@ -94,13 +112,43 @@ func (j *job) repeats() bool {
 	return all && last || j.EffectiveDate < j.BaseDate
 }
 
-// read reads the rows of file i.
+// read reads the rows of file i, and its hash beside them unless it is known.
 func (j *job) read(ctx context.Context, i int) error {
 	s, f := j.sources[i], &j.report.Files[i]
 	if f.Skipped {
 		j.done += f.Bytes
 		return nil
 	}
+	hashing := func() error { return nil }
+	if !s.hashed {
+		hashing = inBackground(func() error { return s.hash(ctx, func(int) {}) })
+	}
+	err := j.readRows(ctx, s, f)
+	if err := errors.Join(err, hashing()); err != nil {
+		return err
+	}
+	f.SHA256 = s.sha
+	if err := s.unchanged(); err != nil {
+		return fmt.Errorf("read %s: %w", f.Name, err)
+	}
+	if f.Active+f.Deleted == 0 {
+		j.report.refuse(RuleNoRows, "%s has no row that can be read", f.Name)
+	}
+	j.done += f.Bytes
+	s.read = 0
+	j.progressOf(Reading, s)
+	return nil
+}
+
+// inBackground runs f in a goroutine and returns what waits for its error.
+func inBackground(f func() error) (wait func() error) {
+	end := make(chan error, 1)
+	go func() { end <- f() }()
+	return func() error { return <-end }
+}
+
+// readRows reads the rows of all streams in a file.
+func (j *job) readRows(ctx context.Context, s *source, f *FileReport) error {
 	streams, err := s.streams()
 	if err != nil {
 		j.unreadable(f, "", err)
@@ -116,15 +164,6 @@ func (j *job) read(ctx context.Context, i int) error {
 			f.Members++
 		}
 	}
-	if err := s.unchanged(); err != nil {
-		return fmt.Errorf("read %s: %w", f.Name, err)
-	}
-	if f.Active+f.Deleted == 0 {
-		j.report.refuse(RuleNoRows, "%s has no row that can be read", f.Name)
-	}
-	j.done += f.Bytes
-	s.read = 0
-	j.progressOf(Reading, s)
 	return nil
 }
 
@@ -135,47 +174,6 @@ func (j *job) unreadable(f *FileReport, member string, err error) {
 		name = fmt.Sprintf("%q in %s", member, f.Name)
 	}
 	j.report.refuse(RuleUnreadable, "%s cannot be read in full (%v); %s rows of the file were read", name, err, grouped(f.Rows))
-}
-
-// readStream reads the rows of one stream. broken is why it could not be read to
-// its end; what was read before counts.
-func (j *job) readStream(ctx context.Context, s *source, f *FileReport, stream stream) (broken, err error) {
-	r, err := stream.open()
-	if err != nil {
-		return err, nil
-	}
-	defer func() {
-		if e := r.Close(); broken == nil && err == nil {
-			broken = e
-		}
-	}()
-	p := newParser(j.sets, func(line int64, why saaf.Reason) {
-		if len(j.report.MalformedRows) < maxMalformedRows {
-			j.report.MalformedRows = append(j.report.MalformedRows, MalformedRow{f.Name, stream.member, line, why})
-		}
-	})
-	lines := &lineReader{r: r, buf: j.buf}
-	for {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
-		chunk, end := lines.next()
-		p.counts = Counts{}
-		rows, broken := p.parse(chunk, j.rows[:0])
-		j.content.add(rows)
-		j.rows = rows
-		f.add(p.counts)
-		j.report.Total.add(p.counts)
-		j.progressOf(Reading, s)
-		switch {
-		case broken != nil:
-			return broken, nil
-		case errors.Is(end, io.EOF):
-			return nil, nil
-		case end != nil:
-			return end, nil
-		}
-	}
 }
 
 func (j *job) progressOf(stage Stage, s *source) {

@@ -60,10 +60,12 @@ type Changes struct {
 	NotListed int64 `json:"not_listed"` // deleted numbers that were not active anyway
 }
 
-// Result is the snapshot file that an import made.
+// Result is the file that an import made: a snapshot file, or an overlay file,
+// which is opened together with its base.
 type Result struct {
-	Path   string      `json:"path"`
-	SHA256 saaf.SHA256 `json:"sha256"`
+	Path       string      `json:"path"`
+	SHA256     saaf.SHA256 `json:"sha256"`
+	BaseSHA256 saaf.SHA256 `json:"base_sha256,omitzero"` // of the base file; zero for a file that stands alone
 	Info
 }
 

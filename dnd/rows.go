@@ -23,9 +23,13 @@ func newRow(p saaf.Phone, deletes bool, set uint16) row {
 func (r row) deletes() bool { return r&rowDeletes != 0 }
 func (r row) set() uint16   { return uint16(r & maxSets) }
 
+func (r row) phone() saaf.Phone { return saaf.Phone(r >> (setBits + 1)) }
+
+func (r row) head() int { return int(r.phone() / headSpan) }
+
 // split is the head of the number and the number within it.
 func (r row) split() (head int, n uint32) {
-	p := uint64(r >> (setBits + 1))
+	p := uint64(r.phone())
 	return int(p / headSpan), uint32(p % headSpan)
 }
 
@@ -41,7 +45,7 @@ const (
 const controls = "\r\v\f\x00"
 
 // parser reads the rows of one stream: a plain file, an unpacked one, a member of
-// an archive.
+// an archive. Once it has begun, every chunk can be read by a parser of its own.
 type parser struct {
 	sets      *setTable
 	columns   columns
@@ -53,6 +57,11 @@ type parser struct {
 
 func newParser(sets *setTable, malformed func(line int64, why saaf.Reason)) *parser {
 	return &parser{sets: sets, columns: standard, malformed: malformed}
+}
+
+// following is a parser for a chunk further on, whose lines it counts from 1.
+func (p *parser) following() *parser {
+	return &parser{sets: p.sets, columns: p.columns, begun: true}
 }
 
 // parse reads a chunk of whole lines, the last of which needs no end, and appends

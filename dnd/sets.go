@@ -3,15 +3,18 @@ package dnd
 import (
 	"cmp"
 	"slices"
+	"sync"
+	"sync/atomic"
 )
 
 // setTable gives every category set of an import a small id, in the order of
-// arrival. Id 0 is the empty set, the full block.
+// arrival. Id 0 is the empty set, the full block. It is safe for concurrent use.
 type setTable struct {
+	small [1 << smallSets]atomic.Uint32 // the ids of sets of low categories, 0 where there is none yet
+	mu    sync.RWMutex
 	sets  []Categories
 	ids   map[Categories]uint16
-	small [1 << smallSets]uint16 // the ids of sets of low categories, 0 where there is none yet
-	full  bool                   // more sets came than there are ids: the import must be refused
+	full  bool // more sets came than there are ids: the import must be refused
 }
 
 // smallSets is how many categories, from 0, make a set that is found without
@@ -27,10 +30,12 @@ func newSetTable() *setTable {
 func (t *setTable) id(c Categories) uint16 {
 	small := c.high == 0 && c.low < 1<<smallSets
 	if small {
-		if id := t.small[c.low]; id != 0 {
-			return id
+		if id := t.small[c.low].Load(); id != 0 {
+			return uint16(id)
 		}
 	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	id, known := t.ids[c]
 	if !known {
 		if len(t.sets) > maxSets {
@@ -42,9 +47,16 @@ func (t *setTable) id(c Categories) uint16 {
 		t.ids[c] = id
 	}
 	if small {
-		t.small[c.low] = id
+		t.small[c.low].Store(uint32(id))
 	}
 	return id
+}
+
+// set is the set with an id.
+func (t *setTable) set(id uint16) Categories {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.sets[id]
 }
 
 // setUses counts for each id how many numbers have the set.

@@ -55,6 +55,12 @@ func (b *bundle) delta(s *Snapshot) *bundle {
 	return b
 }
 
+// overlaid is a delta on s that writes an overlay. What s maps must be a file.
+func (b *bundle) overlaid(s *Snapshot) *bundle {
+	b.BaseSHA256 = sha256.Sum256(s.data)
+	return b.delta(s)
+}
+
 // run imports and opens what came out.
 func (b *bundle) run() (*Snapshot, *Report) {
 	b.t.Helper()
@@ -62,7 +68,14 @@ func (b *bundle) run() (*Snapshot, *Report) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return open(b.t, r.Result.Path), r
+	if r.Result.BaseSHA256 == (saaf.SHA256{}) {
+		return open(b.t, r.Result.Path), r
+	}
+	s, err := OpenOverlay(r.Result.Path, b.Base.Base(), r.Result.BaseSHA256)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	return s, r
 }
 
 // build imports into memory: for tests of many imports, which a disk would slow.
@@ -75,15 +88,24 @@ func (b *bundle) build() (*Snapshot, *Report) {
 		b.t.Fatal(err)
 	}
 	var file bytes.Buffer
-	info, err := write(b.t.Context(), &file, j.content, o, func(int64, int64) {})
+	r, err := j.writeTo(b.t.Context(), &file, o)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	s, err := newSnapshot(file.Bytes())
+	r.SHA256 = sha256.Sum256(file.Bytes())
+	j.report.Result = r
+	var s *Snapshot
+	if r.BaseSHA256 == (saaf.SHA256{}) {
+		s, err = newSnapshot(file.Bytes())
+	} else {
+		s, err = newOverlay(file.Bytes(), b.Base.Base(), r.BaseSHA256)
+	}
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	j.report.Result = &Result{SHA256: sha256.Sum256(file.Bytes()), Info: info}
+	if s.Info() != r.Info {
+		b.t.Fatalf("the file says %+v, the import %+v", s.Info(), r.Info)
+	}
 	return s, j.report
 }
 

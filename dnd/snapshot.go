@@ -6,16 +6,24 @@ import (
 	"saaf"
 )
 
-// Snapshot is one snapshot file, mapped into memory and never changed. It is safe
-// for concurrent use without a lock, and there is nothing to close: the file is
-// unmapped some time after the last reference to the Snapshot is gone. That is
+// Snapshot is one snapshot file, mapped into memory and never changed, or such a
+// base file and one overlay file that says what is otherwise. It is safe for
+// concurrent use without a lock, and there is nothing to close: files are unmapped
+// some time after the last reference to a Snapshot that uses them is gone. That is
 // why every reader of data keeps the Snapshot alive until it has read.
 type Snapshot struct {
+	*file
+	overlay *overlay  // nil when there is none
+	plain   *Snapshot // the base without the overlay, nil when there is none
+	info    Info
+}
+
+// file is a snapshot file that is mapped. Several Snapshots may use it.
+type file struct {
 	data   []byte               // the mapped file
 	first  [numHeads]uint64     // the bit of the first number of a head; 0 where there is no block
 	counts [numHeads]headCounts // the directory
 	sets   []usedSet            // the dictionary; the first is at 1
-	info   Info
 }
 
 // Entry is what a snapshot holds about one number.
@@ -27,9 +35,23 @@ type Entry struct {
 // Info returns what the snapshot says about itself.
 func (s *Snapshot) Info() Info { return s.info }
 
+// Base is the snapshot of the base file alone, s itself when s has no overlay.
+func (s *Snapshot) Base() *Snapshot {
+	if s.plain != nil {
+		return s.plain
+	}
+	return s
+}
+
 // Lookup returns what the snapshot holds about p. A number outside 1000000000 to
 // 9999999999 is not listed.
 func (s *Snapshot) Lookup(p saaf.Phone) (e Entry) {
+	if s.overlay != nil {
+		if e, ok := s.overlay.lookup(p); ok {
+			runtime.KeepAlive(s)
+			return e
+		}
+	}
 	if at := s.bit(p); s.data[at/8]>>(at%8)&1 != 0 {
 		e = s.listed(p)
 	}
@@ -58,6 +80,11 @@ func (s *Snapshot) fetch(phones []saaf.Phone) {
 	for _, at := range places[:len(phones)] {
 		sum += s.data[at]
 	}
+	if o := s.overlay; o != nil {
+		for _, p := range phones {
+			sum += o.table.cells[o.table.home(p)]
+		}
+	}
 	runtime.KeepAlive(sum) // so that it is computed
 	runtime.KeepAlive(s)
 }
@@ -75,7 +102,7 @@ func (s *Snapshot) listed(p saaf.Phone) Entry {
 	return Entry{Listed: true, Categories: s.set(b.set(n))}
 }
 
-// block is the block of a head; the caller keeps s alive while it uses it.
+// block is the block of a head in the base file; the caller keeps s alive while it uses it.
 func (s *Snapshot) block(head int) block {
 	return newBlock(s.raw(head), s.counts[head])
 }

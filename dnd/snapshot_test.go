@@ -157,8 +157,9 @@ func TestBlocks(t *testing.T) {
 		gap := rapid.SampledFrom([]int{1, 2, 3000, 100_000}).Draw(rt, "gap")
 		run := rapid.SampledFrom([]int{1, 2, 100, 5000}).Draw(rt, "run")
 		sets := rapid.SampledFrom([]int{1, 254, 255, 256, maxSets}).Draw(rt, "sets")
-		f := newFullSet(today, newSetTable())
-		defer f.close()
+		memory := &scratch{dir: t.TempDir()}
+		defer memory.close()
+		f := newFullSet(today, newSetTable(), memory, 2)
 		var rows []row
 		want := map[uint32]uint16{}
 		for i := range sets {
@@ -170,13 +171,17 @@ func TestBlocks(t *testing.T) {
 				rows = append(rows, newRow(7777*headSpan+saaf.Phone(n), false, want[n]))
 			}
 		}
-		f.add(rows)
+		for i, some := range [][]row{rows[:len(rows)/3], rows[len(rows)/3:]} {
+			if err := f.add(i, some); err != nil {
+				rt.Fatal(err)
+			}
+		}
 		o, err := f.resolve(t.Context(), &Report{})
 		if err != nil {
 			rt.Fatal(err)
 		}
 		var file writerTo
-		if _, err := write(t.Context(), &file, f, o, func(int64, int64) {}); err != nil {
+		if _, err := write(t.Context(), &file, f, o, 2, func(int64, int64) {}); err != nil {
 			rt.Fatal(err)
 		}
 		s, err := newSnapshot(file)
@@ -196,8 +201,11 @@ func TestBlocks(t *testing.T) {
 			check(n)
 		}
 		b := s.block(7777)
-		if got := len(b.appendPartial(nil)); got != int(s.Info().Partial) {
-			rt.Fatalf("%d numbers with categories of %d", got, s.Info().Partial)
+		var all spread
+		var uses setUses
+		b.spread(&all)
+		if got := all.count(&uses); int64(got.partial) != s.Info().Partial || int64(got.active) != s.Info().Numbers {
+			rt.Fatalf("%+v when spread out, and %+v in the header", got, s.Info())
 		}
 	})
 }

@@ -20,6 +20,7 @@ type source struct {
 	file   *os.File
 	opened os.FileInfo
 	sha    saaf.SHA256
+	hashed bool  // sha is known
 	read   int64 // bytes read by the present pass over the file
 }
 
@@ -43,10 +44,11 @@ func openSource(path string) (*source, error) {
 	return &source{name: filepath.Base(path), file: f, opened: info}, nil
 }
 
-// hash reads the whole file and keeps its SHA-256.
-func (s *source) hash(ctx context.Context, buf []byte, progress func()) (err error) {
-	s.sha, err = hash(ctx, s, buf, func(int) { progress() })
-	s.read = 0
+// hash reads the whole file and keeps its SHA-256. It calls progress with the
+// length of each piece. Rows may be read at the same time.
+func (s *source) hash(ctx context.Context, progress func(n int)) (err error) {
+	s.sha, err = hash(ctx, io.NewSectionReader(s.file, 0, s.opened.Size()), make([]byte, chunkSize), progress)
+	s.hashed = err == nil
 	return err
 }
 

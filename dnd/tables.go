@@ -19,7 +19,7 @@ func newSnapshot(data []byte) (*Snapshot, error) {
 	if end > int64(len(data)) || checksum(data[headerSize:end]) != tables {
 		return nil, errDamaged
 	}
-	s := &Snapshot{data: data, info: info}
+	s := &Snapshot{file: &file{data: data}, info: info}
 	if err := s.readDirectory(end); err != nil {
 		return nil, err
 	}
@@ -31,6 +31,8 @@ var errDamaged = errors.New("is damaged: restore it, or import the registry file
 // readHeader reads the header of a file, and the checksum of its tables.
 func readHeader(h []byte) (in Info, tables uint32, err error) {
 	switch {
+	case isOverlay(h):
+		return in, 0, errors.New("is an overlay, which is opened together with its base")
 	case len(h) < len(magic) || string(h[:len(magic)]) != magic:
 		return in, 0, errors.New("is not a registry snapshot")
 	case len(h) < minFile:

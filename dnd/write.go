@@ -9,38 +9,44 @@ import (
 
 // writer writes one snapshot file from front to back.
 type writer struct {
-	out      io.Writer
-	content  content
-	outline  *outline
-	dict     []usedSet
-	places   setPlaces
-	codes    []byte // of the head at work
-	overflow []byte
+	out     io.Writer
+	content content
+	outline *outline
+	workers int
+	dict    []usedSet
+	places  setPlaces
 }
 
 // write writes the file that content and its outline make. It calls progress with
 // the bytes written so far and their final number.
-func write(ctx context.Context, out io.Writer, c content, o *outline, progress func(done, total int64)) (Info, error) {
-	w := &writer{out: out, content: c, outline: o}
+func write(ctx context.Context, out io.Writer, c content, o *outline, workers int, progress func(done, total int64)) (Info, error) {
+	w := &writer{out: out, content: c, outline: o, workers: workers}
 	w.dict, w.places = o.sets.dictionary(&o.uses)
-	w.countOverflow()
+	if !w.same() {
+		w.content = reordered{w.content}
+	}
+	if err := w.countOverflow(ctx); err != nil {
+		return Info{}, err
+	}
 	info, tables := w.tables()
 	if err := w.put(info.appendHeader(nil, checksum(tables)), tables); err != nil {
 		return Info{}, err
 	}
 	done := int64(headerSize + len(tables))
-	for head, counts := range o.heads {
-		if err := ctx.Err(); err != nil {
-			return Info{}, err
+	return info, w.eachHead(ctx, w.encode, func(b *encoded) error {
+		if b.err != nil {
+			return b.err
 		}
-		if err := w.block(head); err != nil {
-			return Info{}, err
+		if b.whole != nil {
+			b.parts = [][]byte{b.whole}
 		}
-		if done += counts.size(); counts.active > 0 {
-			progress(done, info.Bytes)
+		if err := w.put(b.parts...); err != nil {
+			return err
 		}
-	}
-	return info, nil
+		done += w.outline.heads[b.head].size()
+		progress(done, info.Bytes)
+		return nil
+	})
 }
 
 func (w *writer) put(parts ...[]byte) error {
@@ -52,16 +58,50 @@ func (w *writer) put(parts ...[]byte) error {
 	return nil
 }
 
+// encoded is a head on its way to its block.
+type encoded struct {
+	spread
+	head     int
+	err      error
+	parts    [][]byte // of the block
+	whole    []byte   // the block as it stands in another file
+	bitmap   []byte
+	codes    []byte
+	overflow []byte
+}
+
+// eachHead passes every head with active numbers through work, on several
+// goroutines, and done, in order.
+func (w *writer) eachHead(ctx context.Context, work func(*encoded), done func(*encoded) error) error {
+	slots := make([]*encoded, w.workers+1)
+	for i := range slots {
+		slots[i] = &encoded{bitmap: make([]byte, bitmapSize)}
+	}
+	head := 0
+	err := pipeline(w.workers, slots, func(b *encoded) bool {
+		for head < numHeads && w.outline.heads[head].active == 0 {
+			head++
+		}
+		b.head = head
+		head++
+		return b.head < numHeads && ctx.Err() == nil
+	}, func(_ int, b *encoded) { work(b) }, func(b *encoded) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		return done(b)
+	})
+	if err == nil {
+		err = ctx.Err()
+	}
+	return err
+}
+
 // tables is the directory and the dictionary, and what the header says.
 func (w *writer) tables() (in Info, tables []byte) {
-	in = Info{EffectiveDate: w.outline.date, Sets: len(w.dict)}
+	in = w.outline.info()
 	for _, c := range w.outline.heads {
 		tables = c.append(tables)
-		if c.active > 0 {
-			in.Heads++
-		}
-		in.Numbers += int64(c.active)
-		in.Partial += int64(c.partial)
 		in.Bytes += c.size()
 	}
 	for _, u := range w.dict {
@@ -84,26 +124,25 @@ func (w *writer) same() bool {
 
 // countOverflow counts the numbers of each head whose set has no code, because
 // the blocks can be placed only then.
-func (w *writer) countOverflow() {
-	if !w.same() {
-		w.content = reordered{w.content}
-	}
+func (w *writer) countOverflow(ctx context.Context) error {
 	for head := range w.outline.heads {
-		to := &w.outline.heads[head]
-		if w.content.unchanged(head) != nil {
-			continue
-		}
-		to.overflow = 0
-		if len(w.dict) <= maxCode || to.partial == 0 {
-			continue
-		}
-		_, partial := w.content.head(head)
-		for _, p := range partial {
-			if w.places[p.set()] > maxCode {
-				to.overflow++
-			}
+		if w.content.unchanged(head) == nil {
+			w.outline.heads[head].overflow = 0
 		}
 	}
+	if len(w.dict) <= maxCode {
+		return nil
+	}
+	return w.eachHead(ctx, func(b *encoded) {
+		if b.whole = w.content.unchanged(b.head); b.whole == nil {
+			w.encode(b)
+		}
+	}, func(b *encoded) error {
+		if b.whole == nil {
+			w.outline.heads[b.head].overflow = uint32(len(b.overflow) / 4)
+		}
+		return nil
+	})
 }
 
 // reordered is a content whose sets get other places than they had, so that every
@@ -112,48 +151,56 @@ type reordered struct{ content }
 
 func (reordered) unchanged(int) []byte { return nil }
 
-// block writes the block of a head.
-func (w *writer) block(head int) error {
-	if b := w.content.unchanged(head); b != nil {
-		return w.put(b)
+// encode makes the parts of the block of a head.
+func (w *writer) encode(b *encoded) {
+	if b.whole = w.content.unchanged(b.head); b.whole != nil {
+		return
 	}
-	counts := w.outline.heads[head]
-	if counts.active == 0 {
-		return nil
+	w.content.head(b.head, &b.spread)
+	counts := w.outline.heads[b.head]
+	b.err = nil
+	if b.bitCount() != counts.active {
+		b.err = fmt.Errorf("the active snapshot %w", errDamaged)
+		return
 	}
-	bitmap, partial := w.content.head(head)
-	if countOnes(bitmap) != counts.active || len(partial) != int(counts.partial) {
-		return fmt.Errorf("the active snapshot %w", errDamaged)
+	for i, word := range b.bits {
+		le.PutUint64(b.bitmap[8*i:], word)
 	}
+	b.overflow = b.overflow[:0]
+	b.parts = append(b.parts[:0], b.bitmap)
 	if counts.partial == 0 {
-		return w.put(bitmap)
+		return
 	}
-	w.encode(bitmap, partial, counts)
-	return w.put(bitmap, ranks(bitmap), w.codes, w.overflow)
+	if w.encodeSets(b) != counts.partial {
+		b.err = fmt.Errorf("the active snapshot %w", errDamaged)
+	}
+	b.parts = append(b.parts, ranks(b.bitmap), b.codes, padding(len(b.codes), 8), b.overflow, padding(len(b.overflow), 8))
 }
 
-// encode makes the codes and the overflow list of a head.
-func (w *writer) encode(bitmap []byte, partial []placed, counts headCounts) {
-	w.codes = append(w.codes[:0], make([]byte, filled(int64(counts.active)))...)
-	w.overflow = w.overflow[:0]
-	at, before := 0, 0 // active numbers before the eight bytes at at
-	for _, p := range partial {
-		n := p.number()
-		for ; at < int(n/64*8); at += 8 {
-			before += bits.OnesCount64(le.Uint64(bitmap[at:]))
+// padding fills n bytes up to a multiple of size, at most 64.
+func padding(n, size int) []byte { return zeros[:(size-n%size)%size] }
+
+// encodeSets makes the codes and the overflow list of a head and returns how many
+// numbers have categories.
+func (w *writer) encodeSets(b *encoded) (partial uint32) {
+	b.codes = b.codes[:0]
+	for i, word := range b.bits {
+		for ; word != 0; word &= word - 1 {
+			n := uint32(64*i + bits.TrailingZeros64(word))
+			id := b.set(n)
+			place := w.places[id]
+			if id != 0 {
+				partial++
+			}
+			if place <= maxCode {
+				b.codes = append(b.codes, byte(place))
+				continue
+			}
+			b.codes = append(b.codes, codeBeyond)
+			b.overflow = le.AppendUint32(b.overflow, n<<setBits|uint32(place))
 		}
-		code := before + bits.OnesCount64(le.Uint64(bitmap[at:])&(1<<(n%64)-1))
-		place := w.places[p.set()]
-		if place <= maxCode {
-			w.codes[code] = byte(place)
-			continue
-		}
-		w.codes[code] = codeBeyond
-		w.overflow = le.AppendUint32(w.overflow, n<<setBits|uint32(place))
 	}
-	for len(w.overflow)%8 != 0 {
-		w.overflow = append(w.overflow, 0)
-	}
+	return partial
 }
 
 // ranks is the rank table of a bitmap.
