@@ -134,7 +134,7 @@ func (b *bundle) registry(day saaf.Date, listed map[saaf.Phone]string) saaf.Snap
 		b.t.Fatal(err)
 	}
 	res, err := scrub.Import(b.t.Context(), b.store, b.dir, scrub.ImportRequest{
-		Files: []string{file}, Mode: saaf.FullSet, EffectiveDate: day, Actor: "test", Override: "a small registry for a test"})
+		Files: []string{file}, Mode: saaf.FullSet, EffectiveDate: day, By: saaf.By{Actor: "test"}, Override: "a small registry for a test"})
 	if err != nil {
 		b.t.Fatal(err)
 	}

@@ -101,7 +101,7 @@ func (b *bundle) imports(age saaf.Date, rows string) saaf.Snapshot {
 		b.t.Fatal(err)
 	}
 	res, err := scrub.Import(b.t.Context(), b.store, scrub.RegistryDir(b.data), scrub.ImportRequest{
-		Files: []string{path}, Mode: saaf.FullSet, EffectiveDate: today() - age, Actor: "test", Override: "numbers of a test",
+		Files: []string{path}, Mode: saaf.FullSet, EffectiveDate: today() - age, By: saaf.By{Actor: "test"}, Override: "numbers of a test",
 	})
 	if err != nil {
 		b.t.Fatal(err)
@@ -118,7 +118,7 @@ func (b *bundle) loads() {
 
 // pushes pushes one lead.
 func (b *bundle) pushes(ctx context.Context, p saaf.Phone) (saaf.Lead, error) {
-	return b.Push(ctx, b.tenant, saaf.Live, b.campaign, input(p), p, saaf.By{Actor: "test"})
+	return b.Push(ctx, b.tenant, saaf.Live, b.campaign, input(p), p, saaf.By{By: saaf.By{Actor: "test"}})
 }
 
 // input is a lead with something in every member.

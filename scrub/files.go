@@ -14,8 +14,8 @@ import (
 	"saaf/store"
 )
 
-// keepSnapshots is how many snapshot files are kept: the active one and two to
-// go back to.
+// keepSnapshots is how many snapshots are kept: the active one and two to go back
+// to. Overlays keep their base.
 const keepSnapshots = 3
 
 // RegistryDir is where snapshot files live in a data directory.
@@ -73,20 +73,22 @@ func (l *dirLock) take(how int) error {
 
 func (l *dirLock) release() error { return l.dir.Close() }
 
-// prune removes the files of all but the newest keep snapshots and of imports that
-// came to nothing. Records stay. While another import is under way it does
+// prune removes all files but those of the active snapshot, of as many behind it as
+// are kept to go back to, and with them those of imports that came to nothing. Records stay. While another import is under way it does
 // nothing: that one does it at its end.
 func (l *dirLock) prune(ctx context.Context, st *store.Store, keep int) error {
 	if alone, err := l.alone(); !alone {
 		return err
 	}
-	list, err := st.Snapshots(ctx, keep)
+	list, err := st.KeptSnapshots(ctx, keep)
 	if err != nil {
 		return err
 	}
 	wanted := make(map[string]bool, len(list))
-	for _, s := range list {
-		wanted[filepath.Base(snapshotPath("", s.SHA256))] = true
+	for i := range list {
+		for _, sha := range filesOf(&list[i]) {
+			wanted[filepath.Base(snapshotPath("", sha))] = true
+		}
 	}
 	entries, err := os.ReadDir(l.dir.Name())
 	if err != nil {

@@ -60,20 +60,20 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 		im.Applied = func(h saaf.SHA256) (saaf.SnapshotID, bool) { id, ok := applied[h]; return id, ok }
 		im.BaseID, im.BaseDate, im.LastFullActive = active, reg.Active.EffectiveDate, reg.Active.FullNumbers
 		if req.Mode == saaf.Delta {
-			im.BaseSHA256 = reg.Active.SHA256
-			if im.Base, err = dnd.Open(snapshotPath(dir, reg.Active.SHA256)); err != nil {
+			im.BaseSHA256 = baseOf(reg.Active)
+			if im.Base, err = openSnapshot(dir, reg.Active); err != nil {
 				return ImportResult{}, fmt.Errorf("the active snapshot %s cannot be opened, import a full set instead: %w", active, err)
 			}
 		}
 	}
 	report, err := im.Run(ctx)
 	if err != nil {
-		return ImportResult{Report: report}, err
+		return ImportResult{Report: report}, errors.Join(err, recordRefusal(ctx, st, report, req.By))
 	}
 	if report.NoOp != 0 {
 		return ImportResult{Report: report, Snapshot: *reg.Active}, nil
 	}
-	snap, version, err := st.ActivateSnapshot(ctx, snapshotRecord(report, reg.Active, req), active)
+	snap, version, err := st.ActivateSnapshot(ctx, snapshotRecord(report, reg.Active, req), active, store.Cause{By: req.By, Import: req.Import})
 	// Also after a failure and for a caller who has gone: what was built for
 	// nothing must not stay.
 	if perr := lock.prune(context.WithoutCancel(ctx), st, keepSnapshots); perr != nil {
@@ -88,7 +88,7 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 // snapshotRecord is what the register keeps of an import.
 func snapshotRecord(r *dnd.Report, base *saaf.Snapshot, req ImportRequest) saaf.Snapshot {
 	snap := saaf.Snapshot{
-		Mode: r.Mode, EffectiveDate: r.Result.EffectiveDate, SHA256: r.Result.SHA256, FileBytes: r.Result.Bytes,
+		Mode: r.Mode, EffectiveDate: r.Result.EffectiveDate, SHA256: r.Result.SHA256, BaseSHA256: r.Result.BaseSHA256, FileBytes: r.Result.Bytes,
 		Numbers: r.Result.Numbers, PartialNumbers: r.Result.Partial, FullNumbers: r.Result.Numbers,
 		Rows: r.Total.Rows, RowsActive: r.Total.Active, RowsDeleted: r.Total.Deleted,
 		Malformed: r.Total.Malformed, Conflicts: r.Conflicts, Actor: req.By.Actor,
@@ -111,4 +111,30 @@ func snapshotRecord(r *dnd.Report, base *saaf.Snapshot, req ImportRequest) saaf.
 		}
 	}
 	return snap
+}
+
+// refusalFact is what the ledger keeps of registry files that were refused.
+type refusalFact struct {
+	Mode          saaf.ImportMode `json:"mode"`
+	EffectiveDate saaf.Date       `json:"effective_date"`
+	Files         []saaf.SHA256   `json:"files"`
+	Rows          int64           `json:"rows"`
+	Refusals      []dnd.Refusal   `json:"refusals"`
+}
+
+// recordRefusal leaves evidence of a refusal, if there was one.
+func recordRefusal(ctx context.Context, st *store.Store, r *dnd.Report, by saaf.By) error {
+	if r == nil || len(r.Refusals) == 0 {
+		return nil
+	}
+	fact := refusalFact{Mode: r.Mode, EffectiveDate: r.EffectiveDate, Rows: r.Total.Rows, Files: []saaf.SHA256{}}
+	for _, f := range r.Files {
+		fact.Files = append(fact.Files, f.SHA256)
+	}
+	for _, refusal := range r.Refusals {
+		// Sentences name files, and nobody knows what a name holds.
+		refusal.Sentence = saaf.MaskNumbers(refusal.Sentence)
+		fact.Refusals = append(fact.Refusals, refusal)
+	}
+	return st.RecordRefusal(context.WithoutCancel(ctx), by, fact)
 }

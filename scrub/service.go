@@ -15,12 +15,18 @@ import (
 	"saaf/store"
 )
 
-// Config is what the Service needs. All of it is required.
+// Config is what the Service needs. All but Importer is required.
 type Config struct {
 	Store    *store.Store
 	Registry *dnd.Registry // what this process answers from
 	Dir      string        // directory of the snapshot files
+	Uploads  string        // directory for registry files that come over the API
 	Log      *slog.Logger
+
+	// Importer does one import that came over the API, by [RunImport] in a process
+	// of its own: a large import then takes neither memory nor, where that process
+	// is nice, time from requests. Nil does it in this process.
+	Importer func(context.Context, saaf.RegistryImportID) error
 }
 
 // Service keeps the registry of this process and the leads of the store in step
@@ -29,26 +35,35 @@ type Service struct {
 	store    *store.Store
 	registry *dnd.Registry
 	dir      string
+	uploads  string
+	importer func(context.Context, saaf.RegistryImportID) error
 	log      *slog.Logger
 
-	loading sync.Mutex  // held by Load from its look at the store to the swap
-	damaged damagedFile // guarded by loading
+	imports   bell     // rung when an import was queued
+	uploading sync.Map // names of files that are still arriving
+
+	loading sync.Mutex    // held by Load from its look at the store to the swap
+	damaged damagedFile   // guarded by loading
+	base    *dnd.Snapshot // guarded by loading; the base file that was verified and mapped last
+	baseSHA saaf.SHA256   // guarded by loading; of base
 
 	mu      sync.Mutex // guards problem, and the registry together with it
 	problem string     // why the active snapshot is not served
+	said    string     // the state of freshness that was logged last
 }
 
 // damagedFile is a file that was read whole and did not match the hash of its
 // snapshot: it is not read again before it changes.
 type damagedFile struct {
-	snapshot saaf.SnapshotID
-	file     os.FileInfo
-	err      error // what was found
+	sha  saaf.SHA256
+	file os.FileInfo
+	err  error // what was found
 }
 
 // NewService returns a Service that answers unknown until the first [Service.Load].
 func NewService(c Config) *Service {
-	return &Service{store: c.Store, registry: c.Registry, dir: c.Dir, log: c.Log.With("component", "scrub")}
+	return &Service{store: c.Store, registry: c.Registry, dir: c.Dir, uploads: c.Uploads, importer: c.Importer,
+		imports: make(bell, 1), log: c.Log.With("component", "scrub")}
 }
 
 // Serving is what this process answers from.
@@ -104,26 +119,46 @@ func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 	return nil
 }
 
-// read opens the file of a snapshot when it is what was imported; s.loading is
-// held. The hash comes first, because an import may put another file of the same
-// content in place of this one.
+// read opens the files of a snapshot when they are what was imported; s.loading is
+// held. A base that this process has verified before is not read again: a delta
+// costs no more than its overlay.
 func (s *Service) read(ctx context.Context, active *saaf.Snapshot) (*dnd.Snapshot, error) {
-	path := snapshotPath(s.dir, active.SHA256)
+	if sha := baseOf(active); s.base == nil || s.baseSHA != sha {
+		if err := s.verify(ctx, sha); err != nil {
+			return nil, err
+		}
+		base, err := dnd.Open(snapshotPath(s.dir, sha))
+		if err != nil {
+			return nil, err
+		}
+		s.base, s.baseSHA = base, sha
+	}
+	if active.BaseSHA256 == (saaf.SHA256{}) {
+		return s.base, nil
+	}
+	if err := s.verify(ctx, active.SHA256); err != nil {
+		return nil, err
+	}
+	return dnd.OpenOverlay(snapshotPath(s.dir, active.SHA256), s.base, s.baseSHA)
+}
+
+// verify reads a file whole and holds it against its hash. The hash comes before
+// the mapping, because an import may put another file of the same content in place
+// of this one.
+func (s *Service) verify(ctx context.Context, sha saaf.SHA256) error {
+	path := snapshotPath(s.dir, sha)
 	file, err := os.Stat(path)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if s.damaged.snapshot == active.ID && unchanged(s.damaged.file, file) {
-		return nil, s.damaged.err
+	if s.damaged.sha == sha && unchanged(s.damaged.file, file) {
+		return s.damaged.err
 	}
-	err = dnd.Verify(ctx, path, active.SHA256)
+	err = dnd.Verify(ctx, path, sha)
 	if _, unread := errors.AsType[*fs.PathError](err); err != nil && !unread && ctx.Err() == nil {
-		s.damaged = damagedFile{active.ID, file, err}
+		s.damaged = damagedFile{sha, file, err}
 	}
-	if err != nil {
-		return nil, err
-	}
-	return dnd.Open(path)
+	return err
 }
 
 // unchanged reports whether a file is as it was.
@@ -202,4 +237,21 @@ func days(age time.Duration) string {
 // Answers reports whether a fresh registry stands behind clean verdicts now.
 func (s *Service) Answers(now time.Time) bool {
 	return s.registry.View().Freshness(now).Answers()
+}
+
+// logFreshness says so in the log when the registry has become fresh, old or silent.
+func (s *Service) logFreshness(ctx context.Context, now time.Time) {
+	f := s.registry.View().Freshness(now)
+	state := f.State.String()
+	s.mu.Lock()
+	news := s.said != state
+	s.said = state
+	s.mu.Unlock()
+	switch {
+	case !news:
+	case f.Answers() && f.State == dnd.Fresh:
+		s.log.InfoContext(ctx, "the registry is fresh", "effective_date", f.EffectiveDate.String(), "age", days(f.Age))
+	default:
+		s.log.WarnContext(ctx, Advice(f), "state", state)
+	}
 }

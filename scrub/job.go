@@ -1,0 +1,84 @@
+package scrub
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"saaf"
+	"saaf/dnd"
+	"saaf/store"
+)
+
+// importRecordEvery is how often the progress of an import is made visible.
+const importRecordEvery = 500 * time.Millisecond
+
+// RunImport does one import that came over the API: it reads the file, activates the
+// snapshot, records how it ended and removes the file. What the import finds wrong
+// is recorded, and no error of RunImport.
+func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir string, id saaf.RegistryImportID) error {
+	im, err := st.RegistryImport(ctx, id)
+	if err != nil {
+		return err
+	}
+	if im.State != store.ImportQueued && im.State != store.ImportRunning {
+		return nil
+	}
+	path := filepath.Join(uploadDir, im.File)
+	var recorded time.Time
+	res, err := Import(ctx, st, registryDir, ImportRequest{
+		Files: []string{path}, Mode: im.Mode, EffectiveDate: im.EffectiveDate, Override: im.Override, By: im.By, Import: id,
+		Progress: func(p dnd.Progress) {
+			if time.Since(recorded) < importRecordEvery {
+				return
+			}
+			recorded = time.Now()
+			im.Stage, im.BytesDone, im.BytesTotal, im.Rows = string(p.Stage), p.BytesDone, p.BytesTotal, p.Rows
+			// Only for people who look: the next one tries again.
+			_ = st.ImportMoved(ctx, id, im.ImportProgress)
+		},
+	})
+	if ctx.Err() != nil {
+		return ctx.Err() // to be done again
+	}
+	ended := importEnd(im, res, err)
+	if len(ended.Refusals) > 0 || saaf.ErrorCode(err) != saaf.Internal {
+		err = nil // it stands in the record
+	}
+	return errors.Join(err, patiently(ctx, func() error { return st.ImportEnded(ctx, ended) }), os.Remove(path))
+}
+
+// importEnd is what is recorded of an import that has ended.
+func importEnd(im store.RegistryImport, res ImportResult, err error) store.RegistryImport {
+	im.State = store.ImportCompleted
+	im.SnapshotID = res.Snapshot.ID
+	if r := res.Report; r != nil {
+		im.Stage, im.BytesDone = "", im.BytesTotal
+		im.Rows, im.RowsActive, im.RowsDeleted = r.Total.Rows, r.Total.Active, r.Total.Deleted
+		im.Malformed, im.Conflicts, im.Warnings = r.Total.Malformed, r.Conflicts, r.Warnings
+		for _, refusal := range r.Refusals {
+			im.Refusals = append(im.Refusals, store.Refusal{Rule: string(refusal.Rule), Sentence: refusal.Sentence})
+		}
+	}
+	known, ok := errors.AsType[*saaf.Error](err)
+	switch {
+	case err == nil:
+	case len(im.Refusals) > 0:
+		im.State, im.SnapshotID = store.ImportRefused, 0
+	case ok:
+		im.State, im.SnapshotID, im.Problem = store.ImportFailed, 0, known.Error()
+	default:
+		im.State, im.SnapshotID, im.Problem = store.ImportFailed, 0, "the import failed for a reason of ours, which is in the log of the server"
+	}
+	return im
+}
+
+// runImport does an import here, or the way that the configuration says.
+func (s *Service) runImport(ctx context.Context, id saaf.RegistryImportID) error {
+	if s.importer != nil {
+		return s.importer(ctx, id)
+	}
+	return RunImport(ctx, s.store, s.dir, s.uploads, id)
+}

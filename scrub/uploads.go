@@ -1,0 +1,133 @@
+package scrub
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"saaf"
+	"saaf/store"
+)
+
+// uploadSuffix ends the names of uploaded registry files.
+const uploadSuffix = ".upload"
+
+// UploadDir is where registry files wait that came over the API.
+func UploadDir(dataDir string) string { return filepath.Join(dataDir, "uploads") }
+
+// UploadRequest is a registry file that comes over the API.
+type UploadRequest struct {
+	Mode          saaf.ImportMode
+	EffectiveDate saaf.Date
+	Override      string // why refusals that can be lifted shall be lifted
+	By            saaf.By
+}
+
+// Upload streams a registry file to the disk and queues its import, which begins by
+// itself. It holds no more than a buffer of the file in memory, and leaves nothing
+// behind when the file does not arrive whole.
+func (s *Service) Upload(ctx context.Context, req UploadRequest, body io.Reader) (im store.RegistryImport, err error) {
+	if err := os.MkdirAll(s.uploads, 0o700); err != nil {
+		return im, fmt.Errorf("upload: %w", err)
+	}
+	name := rand.Text() + uploadSuffix
+	path := filepath.Join(s.uploads, name)
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return im, fmt.Errorf("upload: %w", err)
+	}
+	s.uploading.Store(name, true)
+	defer s.uploading.Delete(name)
+	n, err := io.Copy(f, body)
+	err = errors.Join(err, f.Sync(), f.Close())
+	if err == nil && n == 0 {
+		err = &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: []saaf.FieldError{{Loc: []string{"body"},
+			Msg: "the body is empty: send the registry file itself, .csv, .csv.gz or .zip", Type: "value_error.missing"}}}
+	}
+	if err == nil {
+		im, err = s.store.QueueImport(ctx, store.RegistryImport{Mode: req.Mode, EffectiveDate: req.EffectiveDate,
+			Override: req.Override, File: name, By: req.By, ImportProgress: store.ImportProgress{BytesTotal: n}})
+	}
+	if err != nil {
+		return im, errors.Join(err, os.Remove(path))
+	}
+	s.imports.ring()
+	return im, nil
+}
+
+// bell wakes a worker; rings while it works are not lost and not counted.
+type bell chan struct{}
+
+func (b bell) ring() {
+	select {
+	case b <- struct{}{}:
+	default:
+	}
+}
+
+// RunImports does the imports that came over the API, one after the other, until
+// ctx ends. One that a crash cut short is done again; had it activated its snapshot
+// before, it counts as done.
+func (s *Service) RunImports(ctx context.Context) error {
+	if err := s.removeUploads(ctx); err != nil && ctx.Err() == nil {
+		s.log.WarnContext(ctx, "uploads that nobody needs could not be removed", "error", err)
+	}
+	for {
+		list, err := s.store.UnfinishedImports(ctx)
+		if err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "imports cannot be listed", "error", err)
+		}
+		for _, im := range list {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err := s.runImport(ctx, im.ID); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "import failed", "import", im.ID.String(), "error", err)
+			}
+			// What was activated is in force here before anybody can see that the
+			// import is over for long; other servers see the version.
+			if _, err := s.Load(ctx); err != nil && ctx.Err() == nil {
+				s.log.ErrorContext(ctx, "the snapshot that was imported is not loaded yet", "error", err)
+			}
+		}
+		select {
+		case <-s.imports:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// removeUploads removes files of uploads that did not arrive whole, and of imports
+// that have ended.
+func (s *Service) removeUploads(ctx context.Context) error {
+	entries, err := os.ReadDir(s.uploads)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	list, err := s.store.UnfinishedImports(ctx)
+	if err != nil {
+		return err
+	}
+	wanted := make(map[string]bool, len(list))
+	for _, im := range list {
+		wanted[im.File] = true
+	}
+	var errs []error
+	for _, e := range entries {
+		_, arriving := s.uploading.Load(e.Name())
+		if strings.HasSuffix(e.Name(), uploadSuffix) && !wanted[e.Name()] && !arriving {
+			errs = append(errs, os.Remove(filepath.Join(s.uploads, e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
