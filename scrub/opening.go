@@ -1,9 +1,29 @@
 package scrub
 
 import (
+	"context"
+
 	"saaf"
 	"saaf/dnd"
+	"saaf/store"
 )
+
+// Kept lists the active snapshot and, behind it, those that are kept to go back to,
+// in the order in which roll-backs reach them.
+func Kept(ctx context.Context, st *store.Store) ([]saaf.Snapshot, error) {
+	return st.KeptSnapshots(ctx, keepSnapshots)
+}
+
+// OpenVerified opens a snapshot whose files are first read whole, as a server does:
+// they must be what was imported.
+func OpenVerified(ctx context.Context, dir string, s *saaf.Snapshot) (*dnd.Snapshot, error) {
+	for _, sha := range filesOf(s) {
+		if err := dnd.Verify(ctx, snapshotPath(dir, sha), sha); err != nil {
+			return nil, err
+		}
+	}
+	return openSnapshot(dir, s)
+}
 
 // openSnapshot maps the files of a snapshot.
 func openSnapshot(dir string, s *saaf.Snapshot) (*dnd.Snapshot, error) {

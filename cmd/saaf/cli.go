@@ -18,14 +18,15 @@ registry the moment it arrives. A number on the registry is kept, marked and nev
 type cli struct {
 	JSON bool `name:"json" help:"Print one JSON value on standard output and nothing else there."`
 
-	Serve    serveCmd    `cmd:"" help:"Run the server."`
-	Demo     demoCmd     `cmd:"" help:"Show saaf at work: a throwaway server, a synthetic registry, a few leads."`
-	Tenant   tenantCmd   `cmd:"" help:"Create and list tenants."`
-	Key      keyCmd      `cmd:"" help:"Create, list and revoke API keys."`
-	Registry registryCmd `cmd:"" help:"Import the do-not-call registry and look into it."`
-	Campaign campaignCmd `cmd:"" help:"Create and list campaigns, through the API."`
-	Lead     leadCmd     `cmd:"" help:"Push leads, through the API."`
-	Version  versionCmd  `cmd:"" help:"Print the version."`
+	Serve       serveCmd       `cmd:"" help:"Run the server."`
+	Demo        demoCmd        `cmd:"" help:"Show saaf at work: a throwaway server, a synthetic registry, a few leads."`
+	Tenant      tenantCmd      `cmd:"" help:"Create and list tenants."`
+	Key         keyCmd         `cmd:"" help:"Create, list and revoke API keys."`
+	Registry    registryCmd    `cmd:"" help:"Import the do-not-call registry and look into it."`
+	Suppression suppressionCmd `cmd:"" help:"Opt-out lists: numbers that are blocked whatever the registry says."`
+	Campaign    campaignCmd    `cmd:"" help:"Create and list campaigns, through the API."`
+	Lead        leadCmd        `cmd:"" help:"Push leads, through the API."`
+	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
 // dataFlags name the store of a command that works on it directly.

@@ -12,12 +12,13 @@ import (
 	"saaf/dnd"
 	"saaf/scrub"
 	"saaf/store"
-	"saaf/web"
 )
 
 type registryCmd struct {
 	Import   registryImportCmd   `cmd:"" help:"Import registry files; returns when every running server answers from them."`
 	Status   registryStatusCmd   `cmd:"" help:"Show which snapshot is active, how old it is, and who answers from it."`
+	Rollback registryRollbackCmd `cmd:"" help:"Go back to the snapshot that the active one replaced; returns when every running server answers from it."`
+	Diff     registryDiffCmd     `cmd:"" help:"Compare two snapshots: how many numbers came, went and changed."`
 	Check    registryCheckCmd    `cmd:"" help:"Look numbers up in the active snapshot."`
 	Generate registryGenerateCmd `cmd:"" help:"Write files of made-up numbers, for trials and measurements."`
 }
@@ -38,6 +39,8 @@ type registryStatusCmd struct {
 
 type registryCheckCmd struct {
 	Phones         []string      `arg:"" name:"phone" help:"Phone numbers in any spelling that a push takes."`
+	Tenant         string        `placeholder:"ID" help:"Also look into the opt-out list of this tenant, ten_..."`
+	Env            string        `default:"live" enum:"live,test" help:"Environment whose opt-outs count: live or test (${default})."`
 	RegistryMaxAge time.Duration `default:"168h" env:"SAAF_REGISTRY_MAX_AGE" placeholder:"DURATION" help:"Age from which the servers no longer answer (${default})."`
 	dataFlags
 }
@@ -143,109 +146,5 @@ func printReport(w io.Writer, r *dnd.Report) {
 			verb = "overridden"
 		}
 		fmt.Fprintf(w, "  %s (%s): %s\n", verb, f.Rule, f.Sentence)
-	}
-}
-
-// registryStatus is what the status command prints.
-type registryStatus struct {
-	State         string           `json:"state"`
-	ID            saaf.SnapshotID  `json:"id,omitzero"`
-	EffectiveDate saaf.Date        `json:"effective_date,omitzero"`
-	AgeDays       *int             `json:"age_days"`
-	Mode          saaf.ImportMode  `json:"mode,omitempty"`
-	SHA256        *saaf.SHA256     `json:"sha256"`
-	Numbers       int64            `json:"numbers"`
-	Partial       int64            `json:"partial_numbers"`
-	Rows          int64            `json:"rows"`
-	Malformed     int64            `json:"malformed"`
-	Conflicts     int64            `json:"conflicts"`
-	Overridden    []string         `json:"overridden,omitempty"`
-	Override      string           `json:"override_reason,omitempty"`
-	Actor         string           `json:"actor,omitempty"`
-	ActivatedAt   string           `json:"activated_at,omitempty"`
-	AllChecked    bool             `json:"all_leads_checked"`
-	Advice        string           `json:"advice,omitempty"`
-	Servers       []registryServer `json:"servers"`
-}
-
-type registryServer struct {
-	ID       saaf.ServerID   `json:"id"`
-	PID      int             `json:"pid"`
-	Address  string          `json:"address"`
-	Snapshot saaf.SnapshotID `json:"snapshot,omitzero"`
-	Problem  string          `json:"problem,omitempty"`
-}
-
-func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
-	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
-		reg, err := st.Registry(ctx)
-		if err != nil {
-			return err
-		}
-		view, err := c.activeView(ctx, reg, c.RegistryMaxAge)
-		if err != nil {
-			return err
-		}
-		f := view.Freshness(time.Now())
-		v := registryStatus{State: f.State.String(), Advice: scrub.Advice(f), Servers: []registryServer{}}
-		if s := reg.Active; s != nil {
-			v.ID, v.EffectiveDate, v.AgeDays = s.ID, s.EffectiveDate, new(int(f.Age/(24*time.Hour)))
-			v.Mode, v.SHA256, v.Numbers, v.Partial = s.Mode, &s.SHA256, s.Numbers, s.PartialNumbers
-			v.Rows, v.Malformed, v.Conflicts = s.Rows, s.Malformed, s.Conflicts
-			v.Overridden, v.Override, v.Actor = s.Overridden, s.OverrideReason, s.Actor
-			v.ActivatedAt, v.AllChecked = reg.ActivatedAt.Format(web.TimeLayout), reg.AllChecked()
-		}
-		if running, err := store.Serving(c.DataDir); err != nil {
-			return err
-		} else if running {
-			servers, err := st.Servers(ctx)
-			if err != nil {
-				return err
-			}
-			for _, sv := range servers {
-				v.Servers = append(v.Servers, registryServer{sv.ID, sv.PID, sv.Address, sv.Snapshot, sv.Problem})
-			}
-		}
-		return con.result(v, func(w io.Writer) { printStatus(w, &v) })
-	})
-}
-
-func printStatus(w io.Writer, v *registryStatus) {
-	rows := [][]string{{"state", v.State}}
-	if v.ID != 0 {
-		rows = append(rows,
-			[]string{"snapshot", v.ID.String()},
-			[]string{"dated", fmt.Sprintf("%s, %d days old", v.EffectiveDate, *v.AgeDays)},
-			[]string{"numbers", fmt.Sprintf("%s, of these %s with a list of categories", thousands(v.Numbers), thousands(v.Partial))},
-			[]string{"made from", fmt.Sprintf("%s, %s rows, %s malformed, %s conflicts", v.Mode, thousands(v.Rows), thousands(v.Malformed), thousands(v.Conflicts))},
-			[]string{"sha256", v.SHA256.String()},
-			[]string{"activated", v.ActivatedAt + " by " + v.Actor})
-		if v.Override != "" {
-			rows = append(rows, []string{"overridden", strings.Join(v.Overridden, ", ") + ": " + v.Override})
-		}
-		checked := "all"
-		if !v.AllChecked {
-			checked = "not all yet"
-		}
-		rows = append(rows, []string{"leads re-checked", checked})
-	}
-	if len(v.Servers) == 0 {
-		rows = append(rows, []string{"servers", "none running"})
-	}
-	for _, s := range v.Servers {
-		answers := "answers unknown"
-		if s.Snapshot != 0 {
-			answers = "answers from " + s.Snapshot.String()
-		}
-		if s.Problem != "" {
-			answers += ": " + s.Problem
-		}
-		rows = append(rows, []string{"server", fmt.Sprintf("%s (pid %d) %s", s.Address, s.PID, answers)})
-	}
-	for _, row := range rows {
-		fmt.Fprintf(w, "%-17s %s\n", row[0], row[1])
-	}
-	if v.Advice != "" {
-		fmt.Fprintln(w, v.Advice)
 	}
 }

@@ -4,28 +4,36 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"path/filepath"
 	"time"
 
 	"saaf"
 	"saaf/dnd"
+	"saaf/scrub"
 	"saaf/store"
 )
 
 // checkRow is what the check command prints for one number.
 type checkRow struct {
-	Phone      string          `json:"phone"`            // as it was given
-	Valid      bool            `json:"valid"`            // whether a push would take it
-	Number     string          `json:"number,omitempty"` // the 10 digits
-	Checked    bool            `json:"dnd_checked"`
-	Clean      bool            `json:"dnd_clean"`
-	Reason     string          `json:"reason"`
-	Categories *dnd.Categories `json:"categories,omitempty"` // of a partial block, for the record: it blocks all the same
-	Snapshot   saaf.SnapshotID `json:"snapshot,omitzero"`
-	Date       saaf.Date       `json:"effective_date,omitzero"`
+	Phone       string             `json:"phone"`            // as it was given
+	Valid       bool               `json:"valid"`            // whether a push would take it
+	Number      string             `json:"number,omitempty"` // the 10 digits
+	Checked     bool               `json:"dnd_checked"`
+	Clean       bool               `json:"dnd_clean"`
+	Reason      string             `json:"reason"`
+	Categories  *dnd.Categories    `json:"categories,omitempty"` // of a partial block, for the record: it blocks all the same
+	Suppression saaf.SuppressionID `json:"suppression,omitzero"` // the opt-out that blocks
+	Snapshot    saaf.SnapshotID    `json:"snapshot,omitzero"`
+	Date        saaf.Date          `json:"effective_date,omitzero"`
 }
 
 func (c *registryCheckCmd) Run(ctx context.Context, con *console) error {
+	var tenant saaf.TenantID // 0: the list of the deployment alone
+	if c.Tenant != "" {
+		var err error
+		if tenant, err = flagTenant(c.Tenant); err != nil {
+			return err
+		}
+	}
 	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
 		reg, err := st.Registry(ctx)
 		if err != nil {
@@ -35,11 +43,25 @@ func (c *registryCheckCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		rows := make([]checkRow, len(c.Phones))
+		rows, phones := make([]checkRow, len(c.Phones)), make([]saaf.Phone, len(c.Phones))
 		for i, phone := range c.Phones {
-			rows[i] = checkPhone(view, phone, time.Now())
+			rows[i], phones[i] = checkPhone(view, phone, time.Now())
 		}
-		return con.result(rows, func(w io.Writer) { printChecks(w, rows) })
+		lists, err := st.SuppressedBy(ctx, tenant, saaf.Environment(c.Env), phones)
+		if err != nil {
+			return err
+		}
+		for i := range rows {
+			rows[i].suppress(lists[i])
+		}
+		return con.result(rows, func(w io.Writer) {
+			printChecks(w, rows)
+			if tenant == 0 {
+				fmt.Fprintln(w, "\nOf the opt-out lists only that of the whole deployment was looked into: add --tenant ID for a tenant's.")
+			} else {
+				fmt.Fprintln(w, "\nThe opt-out lists of the tenant and of the whole deployment were looked into, those of single campaigns were not.")
+			}
+		})
 	})
 }
 
@@ -53,12 +75,7 @@ func (d dataFlags) activeView(ctx context.Context, reg saaf.RegistryState, maxAg
 		return nil, &usageError{"--registry-max-age: " + err.Error()}
 	}
 	if reg.Active != nil {
-		path := filepath.Join(d.registryDir(), reg.Active.SHA256.String()+dnd.Extension)
-		var snap *dnd.Snapshot
-		err := dnd.Verify(ctx, path, reg.Active.SHA256)
-		if err == nil {
-			snap, err = dnd.Open(path)
-		}
+		snap, err := scrub.OpenVerified(ctx, d.registryDir(), reg.Active)
 		if err != nil {
 			return nil, fmt.Errorf("the active snapshot %s cannot be opened, so that servers answer unknown: %w", reg.Active.ID, err)
 		}
@@ -69,12 +86,12 @@ func (d dataFlags) activeView(ctx context.Context, reg saaf.RegistryState, maxAg
 
 // checkPhone reads the number with fixed lines on, because the registry holds
 // them whatever a deployment accepts.
-func checkPhone(view *dnd.View, sent string, now time.Time) checkRow {
-	row := checkRow{Phone: sent}
+func checkPhone(view *dnd.View, sent string, now time.Time) (row checkRow, p saaf.Phone) {
+	row.Phone = sent
 	p, reason := saaf.PhonePolicy{FixedLines: true}.Parse(sent)
 	if reason != saaf.ReasonNone {
 		row.Reason = string(reason)
-		return row
+		return row, 0
 	}
 	verdict := view.Check(p, now)
 	row.Valid, row.Number = true, p.National()
@@ -83,7 +100,15 @@ func checkPhone(view *dnd.View, sent string, now time.Time) checkRow {
 	if e, ok := view.Lookup(p); ok && e.Listed && !e.Categories.Empty() {
 		row.Categories = &e.Categories
 	}
-	return row
+	return row, p
+}
+
+// suppress says that an opt-out blocks the number, whatever the registry says.
+func (r *checkRow) suppress(id saaf.SuppressionID) {
+	if !r.Valid || id == 0 {
+		return
+	}
+	r.Checked, r.Clean, r.Reason, r.Suppression = saaf.Suppressed.Checked(), saaf.Suppressed.Clean(), saaf.Suppressed.String(), id
 }
 
 func printChecks(w io.Writer, rows []checkRow) {
@@ -101,6 +126,9 @@ func printChecks(w io.Writer, rows []checkRow) {
 		reason := r.Reason
 		if r.Categories != nil {
 			reason += " (categories " + r.Categories.String() + ")"
+		}
+		if r.Suppression != 0 {
+			reason = r.Reason + " by " + r.Suppression.String()
 		}
 		lines[i] = []string{r.Phone, r.Number, verdict, reason, r.Date.String()}
 	}
