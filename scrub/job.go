@@ -75,6 +75,20 @@ func importEnd(im store.RegistryImport, res ImportResult, err error) store.Regis
 	return im
 }
 
+// GiveUpImport ends an import that cannot be done, with the sentence that says why,
+// and removes its file.
+func GiveUpImport(ctx context.Context, st *store.Store, uploadDir string, id saaf.RegistryImportID, problem string) error {
+	im, err := st.RegistryImport(ctx, id)
+	if err != nil {
+		return err
+	}
+	im.State, im.Problem = store.ImportFailed, problem
+	if err := patiently(ctx, func() error { return st.ImportEnded(ctx, im) }); err != nil {
+		return err
+	}
+	return os.Remove(filepath.Join(uploadDir, im.File))
+}
+
 // runImport does an import here, or the way that the configuration says.
 func (s *Service) runImport(ctx context.Context, id saaf.RegistryImportID) error {
 	if s.importer != nil {

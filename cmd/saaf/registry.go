@@ -15,12 +15,13 @@ import (
 )
 
 type registryCmd struct {
-	Import   registryImportCmd   `cmd:"" help:"Import registry files; returns when every running server answers from them."`
-	Status   registryStatusCmd   `cmd:"" help:"Show which snapshot is active, how old it is, and who answers from it."`
-	Rollback registryRollbackCmd `cmd:"" help:"Go back to the snapshot that the active one replaced; returns when every running server answers from it."`
-	Diff     registryDiffCmd     `cmd:"" help:"Compare two snapshots: how many numbers came, went and changed."`
-	Check    registryCheckCmd    `cmd:"" help:"Look numbers up in the active snapshot."`
-	Generate registryGenerateCmd `cmd:"" help:"Write files of made-up numbers, for trials and measurements."`
+	Import    registryImportCmd    `cmd:"" help:"Import registry files; returns when every running server answers from them."`
+	Status    registryStatusCmd    `cmd:"" help:"Show which snapshot is active, how old it is, and who answers from it."`
+	Rollback  registryRollbackCmd  `cmd:"" help:"Go back to the snapshot that the active one replaced; returns when every running server answers from it."`
+	Diff      registryDiffCmd      `cmd:"" help:"Compare two snapshots: how many numbers came, went and changed."`
+	Check     registryCheckCmd     `cmd:"" help:"Look numbers up in the active snapshot."`
+	RunImport registryRunImportCmd `cmd:"" hidden:"" help:"Do an import that came over the API."`
+	Generate  registryGenerateCmd  `cmd:"" help:"Write files of made-up numbers, for trials and measurements."`
 }
 
 type registryImportCmd struct {
@@ -58,6 +59,9 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 	}
 	if c.Delta {
 		req.Mode = saaf.Delta
+	}
+	if serving, err := store.Serving(c.DataDir); err == nil && serving {
+		lowerPriority() // requests go first
 	}
 	return c.withStore(ctx, con, false, func(ctx context.Context, st *store.Store) error {
 		bar := newImportBar(con)

@@ -45,10 +45,15 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
+	program, err := thisProgram()
+	if err != nil {
+		log.Warn("imports over the API are done in this process: its own program is not to be found", "error", err)
+	}
 	srv, err := startServer(ctx, serverConfig{
 		DataDir: c.DataDir, Listen: c.Listen, Log: log, MaxBody: c.MaxBody,
 		Policy:         saaf.PhonePolicy{FixedLines: c.AllowFixedLines},
 		RegistryMaxAge: c.RegistryMaxAge,
+		Program:        program,
 	})
 	if err != nil {
 		return err

@@ -30,6 +30,10 @@ type serverConfig struct {
 	RegistryMaxAge time.Duration
 	MaxBody        int64
 	Log            *slog.Logger
+
+	// Program is started for imports that come over the API. With "" they are done
+	// in this process, as where there is no program of ours to start.
+	Program string
 }
 
 // server is one running server: the listener, the services and the goroutines
@@ -87,7 +91,8 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 		return nil, err
 	}
 	s.auth = auth.NewService(s.store)
-	s.scrub = scrub.NewService(scrub.Config{Store: s.store, Registry: registry, Dir: scrub.RegistryDir(cfg.DataDir), Log: cfg.Log})
+	s.scrub = scrub.NewService(scrub.Config{Store: s.store, Registry: registry, Log: cfg.Log,
+		Dir: scrub.RegistryDir(cfg.DataDir), Uploads: scrub.UploadDir(cfg.DataDir), Importer: s.importer()})
 	handler := api.New(api.Config{
 		Store: s.store, Auth: s.auth, Scrub: s.scrub, Log: cfg.Log, MaxBody: cfg.MaxBody, Ready: s.notReady,
 		Intake: intake.NewService(s.store, registry, cfg.Policy),
@@ -133,6 +138,7 @@ func (s *server) start(ctx context.Context) error {
 		})
 	}
 	run(s.scrub.Run)
+	run(s.scrub.RunImports)
 	run(s.store.RunPurge)
 	run(s.watch)
 	run(s.serve)
