@@ -63,9 +63,15 @@ type Verdict struct {
 	Snapshot  SnapshotRef // which snapshot answered; zero when none did
 	CheckedAt time.Time   // when; zero while no registry has answered
 
-	// What was matched, for the evidence; a verdict that is read back has it no more.
+	// What was matched. It goes into the evidence and not into the lead: see Stored.
 	Preferences string        // of the active registry row, "0" for a full block; "" without a row
 	Suppression SuppressionID // the entry of an opt-out list, for Suppressed
+}
+
+// Stored is the verdict as a lead keeps it, without what was matched.
+func (v Verdict) Stored() Verdict {
+	v.Preferences, v.Suppression = "", 0
+	return v
 }
 
 // AsShown is the verdict as a reader sees it: a clean finding is not shown as
