@@ -39,7 +39,12 @@ type fullRows struct {
 }
 
 // rooms hold numbers of each head whose bits are not set yet.
-type rooms [numHeads][]uint32
+type rooms struct {
+	at    [numHeads]*room
+	count [numHeads]uint16 // numbers in the room, below roomSize
+}
+
+type room [roomSize]uint32
 
 // roomSize is a compromise: a larger room finds its bitmap near more often, and
 // 4,000 heads have one for each worker.
@@ -59,9 +64,9 @@ func (f *fullSet) add(worker int, rows []row) (err error) {
 		head, n := r.split()
 		switch {
 		case r.deletes():
-			err = f.collect(&to.deleted[head], n, &f.deleted[head], head)
+			err = f.collect(&to.deleted, &f.deleted, head, n)
 		case r.set() == 0:
-			err = f.collect(&to.blocked[head], n, &f.blocked[head], head)
+			err = f.collect(&to.blocked, &f.blocked, head, n)
 		default:
 			err = to.partial[head].append(f.memory, place(n, r.set()))
 		}
@@ -72,53 +77,55 @@ func (f *fullSet) add(worker int, rows []row) (err error) {
 	return nil
 }
 
-// collect puts n into a room, and what is in it into the bitmap when it is full.
-func (f *fullSet) collect(room *[]uint32, n uint32, to **bitmap, head int) (err error) {
-	if len(*room) < cap(*room) {
-		*room = append(*room, n)
-		return nil
-	}
-	if len(*room) > 0 {
-		if err := f.empty(room, to, head); err != nil {
+// collect puts n into the room of its head, which is emptied when it is full.
+func (f *fullSet) collect(from *rooms, to *[numHeads]*bitmap, head int, n uint32) (err error) {
+	at := from.at[head]
+	if at == nil {
+		numbers, err := allocOf[uint32](f.memory, roomSize)
+		if err != nil {
 			return err
 		}
-	} else if *room, err = allocOf[uint32](f.memory, roomSize); err != nil {
-		return err
+		at = (*room)(numbers)
+		from.at[head] = at
 	}
-	*room = append((*room)[:0], n)
+	count := from.count[head] % roomSize
+	at[count] = n
+	from.count[head] = count + 1
+	if count+1 == roomSize {
+		return f.empty(from, to, head)
+	}
 	return nil
 }
 
 // empty sets the bits of the numbers in a room.
-func (f *fullSet) empty(room *[]uint32, to **bitmap, head int) error {
+func (f *fullSet) empty(from *rooms, to *[numHeads]*bitmap, head int) error {
 	f.heads[head].Lock()
 	defer f.heads[head].Unlock()
-	if *to == nil {
+	if to[head] == nil {
 		words, err := allocOf[uint64](f.memory, headWords)
 		if err != nil {
 			return err
 		}
-		*to = (*bitmap)(words)
+		to[head] = (*bitmap)(words)
 	}
-	bits := *to
-	for _, n := range *room {
+	bits := to[head]
+	for _, n := range from.at[head][:from.count[head]] {
 		bits[n/64] |= 1 << (n % 64)
 	}
-	*room = (*room)[:0]
+	from.count[head] = 0
 	return nil
 }
 
 // emptyAll empties all rooms of a head.
 func (f *fullSet) emptyAll(head int) error {
 	for _, w := range f.workers {
-		for _, r := range []struct {
-			room *[]uint32
-			to   **bitmap
-		}{{&w.blocked[head], &f.blocked[head]}, {&w.deleted[head], &f.deleted[head]}} {
-			if len(*r.room) == 0 {
-				continue
+		if w.blocked.count[head] > 0 {
+			if err := f.empty(&w.blocked, &f.blocked, head); err != nil {
+				return err
 			}
-			if err := f.empty(r.room, r.to, head); err != nil {
+		}
+		if w.deleted.count[head] > 0 {
+			if err := f.empty(&w.deleted, &f.deleted, head); err != nil {
 				return err
 			}
 		}
@@ -129,7 +136,7 @@ func (f *fullSet) emptyAll(head int) error {
 // has reports whether the head has A rows.
 func (f *fullSet) has(head int) bool {
 	return f.blocked[head] != nil ||
-		slices.ContainsFunc(f.workers, func(w *fullRows) bool { return len(w.blocked[head]) > 0 || !w.partial[head].empty() })
+		slices.ContainsFunc(f.workers, func(w *fullRows) bool { return w.blocked.count[head] > 0 || !w.partial[head].empty() })
 }
 
 // counted is a head and what is in it.
