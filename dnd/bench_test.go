@@ -33,12 +33,6 @@ var snapshots struct {
 	paths map[string]string
 }
 
-func TestMain(m *testing.M) {
-	code := m.Run()
-	os.RemoveAll(snapshots.dir)
-	os.Exit(code)
-}
-
 // randomSnapshot is a file of count random numbers from 6000000000 on, all heads
 // from there, as a large registry has them. With partial every number has a list
 // of categories.

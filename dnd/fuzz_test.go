@@ -2,6 +2,7 @@ package dnd
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/csv"
 	"io"
 	"strings"
@@ -72,9 +73,12 @@ func parseInPieces(t *testing.T, text []byte, want error) (rows []string) {
 
 // checkOrdinary compares the quick reading of a line with the thorough one.
 func checkOrdinary(t *testing.T, line []byte) {
-	phone, categories, deletes, ok := ordinaryRow(line)
-	if !ok || len(line) > maxLine {
+	phone, categories, deletes, length := ordinaryRow(line)
+	if length == 0 {
 		return
+	}
+	if _, _, _, ended := ordinaryRow(append(bytes.Clone(line), "\n1,6"...)); length != len(line) || ended != len(line)+1 {
+		t.Fatalf("%q is read as %d bytes, and as %d with a line behind it", line, length, ended)
 	}
 	quick := newParser(newSetTable(), nil)
 	thorough := newParser(newSetTable(), func(_ int64, why saaf.Reason) { t.Fatalf("%q: %s", line, why) })
@@ -175,5 +179,69 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		_, _ = write(t.Context(), io.Discard, d, o, 1, func(int64, int64) {})
+	})
+}
+
+// FuzzOpenOverlay changes bytes of a good overlay as [FuzzOpen] does those of a
+// snapshot file. With raw the input is the file itself.
+func FuzzOpenOverlay(f *testing.F) {
+	basePath, _, good := overlayFile(f)
+	base := open(f, basePath)
+	sum := saaf.SHA256(sha256.Sum256(base.data))
+	edit := func(at int, to byte) []byte { return append(le.AppendUint32(nil, uint32(at)), to) }
+	f.Add([]byte{}, false)
+	f.Add(good, true)
+	f.Add(good[:headerSize], true)
+	f.Add(edit(atOverlayEntries, 3), false)
+	f.Add(edit(atOverlayEntries+2, 0xff), false)
+	f.Add(edit(atOverlayDict, 1), false)
+	f.Add(edit(atOverlayDict+1, 0x0f), false)
+	f.Add(edit(atOverlayBase, 1), false)
+	f.Add(edit(headerSize+16, 0), false)
+	f.Add(edit(headerSize+7, 1), false)
+	f.Add(edit(len(good)-1, 0xff), false)
+	for at := headerSize + 2*setSize; at < len(good); at += cellSize {
+		f.Add(edit(at, 1), false)
+		f.Add(edit(at+1, 0x11), false)
+	}
+	f.Fuzz(func(t *testing.T, input []byte, raw bool) {
+		data := input
+		if !raw {
+			data = bytes.Clone(good)
+			for ; len(input) >= 5; input = input[5:] {
+				data[int(le.Uint32(input))%len(data)] = input[4]
+			}
+			data = data[:len(data)-len(input)] // what is left cuts the file
+			le.PutUint64(data[atBytes:], uint64(len(data)))
+			le.PutUint32(data[atOverlayRest:], checksum(data[headerSize:]))
+			le.PutUint32(data[atCheck:], checksum(data[:atCheck]))
+		}
+		s, err := newOverlay(data[:len(data):len(data)], base, sum)
+		if err != nil {
+			return
+		}
+		entries := s.overlay.sorted()
+		if len(entries) != int(s.Info().Overlay) {
+			t.Fatalf("%d entries of %d", len(entries), s.Info().Overlay)
+		}
+		for _, r := range entries {
+			if got := s.Lookup(r.phone()); got != s.overlay.entry(r) {
+				t.Fatalf("%d: %v", r.phone(), got)
+			}
+			s.Lookup(r.phone() + 1)
+		}
+		for _, err := range Diff(t.Context(), base, s) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		// A delta on it comes to an end, as an overlay and as a whole file.
+		for _, limit := range []int{maxOverlay, -1} {
+			b := setup(t).delta(s).file("delta.csv", "13,6000000001,0,A,2\n13,6000000002,5,A,2\n13,9000000000,2#3,A,2\n")
+			b.Override, b.foldLimit = "whatever it comes to", limit
+			if r, err := b.Run(t.Context()); err == nil && (r.Result.Overlay == 0) != (limit < 0) {
+				t.Fatalf("%+v", r.Result)
+			}
+		}
 	})
 }
