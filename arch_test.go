@@ -69,6 +69,7 @@ var outside = []dependency{
 	{"store", "zombiezen.com/go/sqlite", "SQLite without cgo: the embedded store"},
 	{"dnd", "golang.org/x/sys", "memory-mapped snapshots"},
 	{"cmd/saaf", "github.com/alecthomas/kong", "one struct is flags, environment, defaults and help"},
+	{"cmd/saaf", "github.com/prometheus/client_golang", "/metrics in the form that watchers read"},
 	{"cmd/saaf", "github.com/schollz/progressbar/v3", "progress of long imports on a terminal"},
 	{"cmd/saaf", "golang.org/x/sync", "errgroup: owns the goroutines that live as long as the process"},
 	{"cmd/saaf", "golang.org/x/sys", "what the standard library does not ask of the system"},

@@ -26,6 +26,11 @@ type Config struct {
 	// Ready returns why the process should get no requests, nil when it should.
 	Ready func() error
 
+	// Metrics answers GET /metrics, and Observe is told of every request that has
+	// ended, see [web.Adapter]. Both may be nil.
+	Metrics http.Handler
+	Observe func(method, route string, status int, took time.Duration)
+
 	MaxBody     int64 // bytes of one body, default 16 MiB
 	MaxInFlight int64 // bytes of all bodies in flight, default 256 MiB, at least MaxBody
 
@@ -42,6 +47,7 @@ type API struct {
 	intake  *intake.Service
 	scrub   *scrub.Service
 	ready   func() error
+	metrics http.Handler // nil for none
 	web     web.Adapter
 	bodies  web.Bodies
 	idle    time.Duration // of uploads
@@ -61,8 +67,8 @@ func New(c Config) *API {
 	}
 	return &API{
 		idle:  c.UploadIdle,
-		store: c.Store, auth: c.Auth, intake: c.Intake, scrub: c.Scrub, ready: c.Ready,
-		web:    web.Adapter{Log: c.Log.With("component", "api")},
+		store: c.Store, auth: c.Auth, intake: c.Intake, scrub: c.Scrub, ready: c.Ready, metrics: c.Metrics,
+		web:    web.Adapter{Log: c.Log.With("component", "api"), Observe: c.Observe},
 		bodies: web.Bodies{Max: c.MaxBody, MaxInFlight: c.MaxInFlight},
 	}
 }

@@ -38,6 +38,13 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) error {
 	})
 }
 
+// showMetrics is what the process counts, for whoever watches it.
+func (a *API) showMetrics(w http.ResponseWriter, r *http.Request) error {
+	web.EventOf(r.Context()).Route = "/metrics"
+	a.metrics.ServeHTTP(w, r)
+	return nil
+}
+
 // nullable is nil for the zero value, so that it is written as null.
 func nullable[T comparable](v T) any {
 	if v == *new(T) {

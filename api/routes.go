@@ -67,7 +67,7 @@ func routes() []route {
 	}
 }
 
-// Handler serves the API and the two routes for machines that watch it.
+// Handler serves the API and the routes for machines that watch it.
 func (a *API) Handler() http.Handler {
 	mux := http.NewServeMux()
 	methods := make(map[string][]string)
@@ -83,6 +83,9 @@ func (a *API) Handler() http.Handler {
 	}
 	handle("GET", "/healthz", a.healthz)
 	handle("GET", "/readyz", a.readyz)
+	if a.metrics != nil {
+		handle("GET", "/metrics", a.showMetrics)
+	}
 	for path, allow := range methods {
 		slices.Sort(allow)
 		mux.Handle(path, a.web.Handle(notAllowed(path, allow)))

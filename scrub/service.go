@@ -186,7 +186,8 @@ type Status struct {
 	ID            saaf.SnapshotID
 	EffectiveDate saaf.Date
 	Age           time.Duration
-	Warnings      []string
+	Problem       string   // why it is not the active snapshot; empty when it is
+	Warnings      []string // the problem and the advice, for people
 }
 
 // Status is the present status.
@@ -194,7 +195,7 @@ func (s *Service) Status(now time.Time) Status {
 	s.mu.Lock()
 	f, problem := s.registry.View().Freshness(now), s.problem
 	s.mu.Unlock()
-	st := Status{State: f.State.String(), ID: f.ID, EffectiveDate: f.EffectiveDate, Age: f.Age}
+	st := Status{State: f.State.String(), ID: f.ID, EffectiveDate: f.EffectiveDate, Age: f.Age, Problem: problem}
 	if problem != "" {
 		st.Warnings = append(st.Warnings, problem)
 	}

@@ -37,6 +37,10 @@ func EventOf(ctx context.Context) *Event {
 // Adapter turns handlers that return errors into what net/http serves.
 type Adapter struct {
 	Log *slog.Logger
+
+	// Observe is told of every request that has ended, from the goroutine that
+	// served it. Route is "" for a path that no handler claimed. nil is not told.
+	Observe func(method, route string, status int, took time.Duration)
 }
 
 // Handle answers errors of h in the public shape.
@@ -66,9 +70,13 @@ func (a *Adapter) Wrap(next http.Handler) http.Handler {
 					p = nil
 				}
 			}
+			took := time.Since(start)
+			if a.Observe != nil {
+				a.Observe(r.Method, ev.Route, rec.status, took)
+			}
 			a.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 				slog.String("method", r.Method), slog.String("route", ev.Route), slog.Int("status", rec.status),
-				slog.Duration("took", time.Since(start)), slog.String("tenant", ev.Tenant), slog.String("key", ev.Key),
+				slog.Duration("took", took), slog.String("tenant", ev.Tenant), slog.String("key", ev.Key),
 				slog.String("error_code", ev.ErrorCode), slog.String("request_id", ev.RequestID))
 			if p != nil {
 				// Part of an answer is out. Cut the connection, so that nobody takes it for the whole.

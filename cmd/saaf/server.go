@@ -93,7 +93,10 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 	s.auth = auth.NewService(s.store)
 	s.scrub = scrub.NewService(scrub.Config{Store: s.store, Registry: registry, Log: cfg.Log,
 		Dir: scrub.RegistryDir(cfg.DataDir), Uploads: scrub.UploadDir(cfg.DataDir), Importer: s.importer()})
+	counted := newMetrics()
+	counted.registry.MustRegister(&stateMetrics{server: s})
 	handler := api.New(api.Config{
+		Metrics: counted.handler(cfg.Log), Observe: counted.observe,
 		Store: s.store, Auth: s.auth, Scrub: s.scrub, Log: cfg.Log, MaxBody: cfg.MaxBody, Ready: s.notReady,
 		Intake: intake.NewService(s.store, registry, cfg.Policy),
 	}).Handler()
