@@ -26,6 +26,7 @@ type cli struct {
 	Suppression suppressionCmd `cmd:"" help:"Opt-out lists: numbers that are blocked whatever the registry says."`
 	Campaign    campaignCmd    `cmd:"" help:"Create and list campaigns, through the API."`
 	Lead        leadCmd        `cmd:"" help:"Push leads, through the API."`
+	Bench       benchCmd       `cmd:"" help:"Measure saaf against its limits on this machine."`
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 

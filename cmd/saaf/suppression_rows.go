@@ -73,7 +73,12 @@ func newSuppressionRows(r io.Reader, entry store.NewSuppression, now time.Time) 
 	return rows, rows.readHeader(header)
 }
 
+var errNoColumns = errors.New("the first line must name the columns, of which phone is required, and reason, source and expires_at may be there")
+
 func (r *suppressionRows) readHeader(line []byte) error {
+	if len(bytes.TrimSpace(line)) == 0 {
+		return errNoColumns
+	}
 	for _, c := range ";\t" {
 		if !bytes.ContainsRune(line, ',') && bytes.ContainsRune(line, c) {
 			r.comma = c
@@ -98,7 +103,7 @@ func (r *suppressionRows) readHeader(line []byte) error {
 		r.columns = append(r.columns, column)
 	}
 	if !slices.Contains(r.columns, phoneColumn) {
-		return errors.New("the first line must name the columns, of which phone is required, and reason, source and expires_at may be there")
+		return errNoColumns
 	}
 	return nil
 }
