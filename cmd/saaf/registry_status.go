@@ -21,6 +21,7 @@ type registryStatus struct {
 	AgeDays       *int             `json:"age_days"`
 	Mode          saaf.ImportMode  `json:"mode,omitempty"`
 	SHA256        *saaf.SHA256     `json:"sha256"`
+	BaseSHA256    saaf.SHA256      `json:"base_sha256,omitzero"` // of the file that a delta stands on
 	Numbers       int64            `json:"numbers"`
 	Partial       int64            `json:"partial_numbers"`
 	Rows          int64            `json:"rows"`
@@ -74,7 +75,7 @@ func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
 		v := registryStatus{State: f.State.String(), Advice: scrub.Advice(f), Kept: []keptSnapshot{}, Servers: []registryServer{}}
 		if s := reg.Active; s != nil {
 			v.ID, v.EffectiveDate, v.AgeDays = s.ID, s.EffectiveDate, new(wholeDays(f.Age))
-			v.Mode, v.SHA256, v.Numbers, v.Partial = s.Mode, &s.SHA256, s.Numbers, s.PartialNumbers
+			v.Mode, v.SHA256, v.BaseSHA256, v.Numbers, v.Partial = s.Mode, &s.SHA256, s.BaseSHA256, s.Numbers, s.PartialNumbers
 			v.Rows, v.Malformed, v.Conflicts = s.Rows, s.Malformed, s.Conflicts
 			v.Overridden, v.Override, v.Actor = s.Overridden, s.OverrideReason, s.Actor
 			v.ActivatedAt, v.AllChecked = reg.ActivatedAt.Format(web.TimeLayout), reg.AllChecked()
