@@ -186,3 +186,21 @@ func namedIn(t *testing.T, body []byte, keyed bool) map[saaf.Phone]saaf.VerdictR
 	}
 	return named
 }
+
+// BenchmarkRead reads the answer about a batch of the largest size.
+func BenchmarkRead(b *testing.B) {
+	phones := span(500)
+	var texts []string
+	for _, p := range phones {
+		texts = append(texts, p.National())
+	}
+	body := answer(texts)
+	m := newMapping(listed())
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := m.read(body, phones); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

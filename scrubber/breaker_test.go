@@ -48,10 +48,10 @@ func TestBreakerOpensAndCloses(t *testing.T) {
 		b := newBreaker()
 		trip(t, b)
 		refuse(t, b)
-		time.Sleep(time.Minute - 1)
+		time.Sleep(time.Minute - time.Nanosecond)
 		refuse(t, b)
 		circuitIs(t, b, Open)
-		time.Sleep(1)
+		time.Sleep(time.Nanosecond)
 		circuitIs(t, b, HalfOpen)
 		a := pass(t, b)
 		refuse(t, b) // one only

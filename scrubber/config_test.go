@@ -240,6 +240,15 @@ func TestPlainHTTPForThisMachine(t *testing.T) {
 	}
 }
 
+func TestAllowPrivate(t *testing.T) {
+	t.Parallel()
+	text, dir := example(t)
+	c, err := parseConfig([]byte(strings.Replace(text, `"allow_private": false`, `"allow_private": true`, 1)), dir)
+	if err != nil || !c.AllowPrivate {
+		t.Errorf("%v, %v", c, err)
+	}
+}
+
 // The example asks as its text promises.
 func TestExampleAsks(t *testing.T) {
 	t.Parallel()

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"io"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -116,6 +117,29 @@ func TestRetryAfterBeyondTheTimeout(t *testing.T) {
 	checkFound(t, found, unknown)
 	if err == nil || requests.Load() != 1 {
 		t.Errorf("%d requests, %v", requests.Load(), err)
+	}
+}
+
+// Bytes that follow an answer are read by nobody: the connection ends with it.
+func TestNoConnectionIsKept(t *testing.T) {
+	t.Parallel()
+	var connections atomic.Int64
+	srv := httptest.NewUnstartedServer(write(good))
+	srv.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			connections.Add(1)
+		}
+	}
+	srv.Start()
+	t.Cleanup(srv.Close)
+	s := newSource(t, config(srv.URL))
+	for range 3 {
+		if _, err := s.Check(t.Context(), []saaf.Phone{ann, bob}); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := connections.Load(); n != 3 {
+		t.Errorf("3 requests over %d connections", n)
 	}
 }
 

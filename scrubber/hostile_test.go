@@ -101,7 +101,10 @@ var hostileBodies = map[string]string{
 	"ann twice, without a verdict": strings.ReplaceAll(good, `]}}`, `, {"number": "6000000001"}]}}`),
 	"ann three times": strings.ReplaceAll(good, `]}}`,
 		`, {"number": "6000000001", "status": "dnd"}, {"number": "6000000001", "status": "ok"}]}}`),
-	"nested beyond measure": `{"data": {"results": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}}`,
+	"ann again and again": strings.ReplaceAll(good, `]}}`,
+		strings.Repeat(`, {"number": "6000000001", "status": "ok"}`, maxEntries)+`]}}`),
+	"members without number": `{"data": {` + manyMembers() + `"results": [{"number": "6000000001", "status": "ok"}]}}`,
+	"nested beyond measure":  `{"data": {"results": ` + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000) + `}}`,
 }
 
 // utf16 is s as a program would send it that forgot to encode.
@@ -110,6 +113,14 @@ func utf16(s string) string {
 	for _, r := range s {
 		b.WriteRune(r)
 		b.WriteByte(0)
+	}
+	return b.String()
+}
+
+func manyMembers() string {
+	var b strings.Builder
+	for i := range maxEntries {
+		fmt.Fprintf(&b, `"%d": 0, `, i)
 	}
 	return b.String()
 }

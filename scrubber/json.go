@@ -18,7 +18,13 @@ var (
 	errNotObject = errors.New("is not an object")
 	errNotList   = errors.New("is not a list")
 	errTwice     = errors.New("has the same member twice")
+	errTooMany   = errors.New("has too many entries")
 )
+
+// maxEntries is how many entries an object or a list may have. Answers have one
+// for each of at most 500 numbers; a body of millions of tiny ones would take many
+// times its own size.
+const maxEntries = 10_000
 
 // parseJSON checks that text is UTF-8 and exactly one JSON value.
 func parseJSON(text []byte) (json.RawMessage, error) {
@@ -53,7 +59,9 @@ func entriesOf(v json.RawMessage) ([]member, error) {
 		if err := dec.Decode(&m.value); err != nil {
 			return nil, err
 		}
-		all = append(all, m)
+		if all = append(all, m); len(all) > maxEntries {
+			return nil, errTooMany
+		}
 	}
 	return all, nil
 }
@@ -79,9 +87,21 @@ func elementsOf(v json.RawMessage) ([]json.RawMessage, error) {
 	if len(v) == 0 || v[0] != '[' {
 		return nil, errNotList
 	}
+	dec := json.NewDecoder(bytes.NewReader(v))
+	if _, err := dec.Token(); err != nil {
+		return nil, err
+	}
 	var all []json.RawMessage
-	err := json.Unmarshal(v, &all)
-	return all, err
+	for dec.More() {
+		var e json.RawMessage
+		if err := dec.Decode(&e); err != nil {
+			return nil, err
+		}
+		if all = append(all, e); len(all) > maxEntries {
+			return nil, errTooMany
+		}
+	}
+	return all, nil
 }
 
 // path is a dot separated path to a value, cut at the dots. Empty, it is the value
