@@ -273,7 +273,9 @@ func (m *model) judge(p saaf.Phone) {
 	switch {
 	case is.status.Finished():
 	case !reason.Checked() && is.reason == saaf.Suppressed:
-		is.reason = reason // no longer suppressed, and nobody knows more
+		if is.reason = reason; is.status == saaf.LeadDialing { // no longer suppressed, and nobody knows more
+			is.reason = saaf.HeldAfterBlock
+		}
 	case !reason.Checked():
 	case reason != saaf.NotRegistered:
 		is = found{saaf.LeadDND, reason}
