@@ -33,6 +33,52 @@ func (registryCheckCmd) Help() string {
     saaf registry check 9876543210 '+91 91234 56789'`
 }
 
+func (registryRollbackCmd) Help() string {
+	return `The snapshot that the active one replaced answers again, with its own age: it may warn, or be too old to answer at all.
+The last three are kept. Files that were taken out this way can be imported again.
+
+    saaf registry diff previous active
+    saaf registry rollback --reason 'the file of another operator'`
+}
+
+func (registryDiffCmd) Help() string {
+	return `Counts the numbers that are listed in one of two snapshots only, and those whose categories differ.
+
+    saaf registry diff previous active
+    saaf registry diff snap_... active --numbers --limit 20`
+}
+
+func (suppressionAddCmd) Help() string {
+	return `What is on an opt-out list is blocked whatever the registry says, from the moment the command returns, also in running
+servers. It stays on it until somebody removes it, or until --expires. A number that is on the list already stays as it
+is; the later expiry wins.
+
+    saaf suppression add 9876543210 --reason 'asked during a call' --source 'call 4711'
+    saaf suppression add 9876543210 --scope all --reason 'court order'
+    saaf suppression add 9876543210 --campaign camp_... --reason 'not this offer' --expires 90d`
+}
+
+func (suppressionImportCmd) Help() string {
+	return `The first line of the file names its columns: phone, and if you like reason, source and expires_at; others are passed
+over. Columns are separated by commas, semicolons or tabs, the text is UTF-8, and a row stands on one line. A row that
+cannot be read is listed with its line and costs no other. Rows are stored 500 at a time; after an interruption import
+the file again.
+
+    saaf suppression import optouts.csv --reason 'list of the call centre' --source '2026-11-20'`
+}
+
+func (benchRegistryCmd) Help() string {
+	return `Generates a registry of made-up numbers, imports it, opens it, looks numbers up and applies a delta; then pushes leads to a
+real server while another full set, with categories for every number, and a delta to it are imported and activated beside
+it. Each figure stands beside its limit: a fixed one, or what was measured for comparison in the same run. Every answer
+is checked. It exits with 1 when a figure is not within its limit.
+
+It works in a directory of its own below --dir, which it removes at the end, and says first how much room it takes. Run
+it on a machine that does nothing else. A registry of the whole country is
+
+    saaf bench registry --numbers 300M --dir /var/tmp`
+}
+
 func (keyCreateCmd) Help() string {
 	return `The key goes to standard output and nowhere else; only its hash is kept.
 

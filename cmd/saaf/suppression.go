@@ -252,6 +252,7 @@ func parseExpiry(text string, now time.Time) (t time.Time, err error) {
 type suppressionRemoveCmd struct {
 	ID             string        `arg:"" help:"Opt-out to lift, sup_..."`
 	Reason         string        `required:"" help:"Why: it becomes part of the evidence."`
+	Tenant         string        `placeholder:"ID" help:"Tenant whose list it is on, ten_...; may be left out."`
 	RegistryMaxAge time.Duration `default:"168h" env:"SAAF_REGISTRY_MAX_AGE" placeholder:"DURATION" help:"Age from which the servers no longer answer (${default})."`
 	dataFlags
 }
@@ -274,7 +275,7 @@ func (c *suppressionRemoveCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		lifted, err := liftAny(ctx, st, id, reason, finderOf(view))
+		lifted, err := c.lift(ctx, st, id, reason, finderOf(view))
 		if err != nil {
 			return err
 		}
@@ -291,9 +292,9 @@ func finderOf(view *dnd.View) store.Finder {
 	}
 }
 
-// liftAny lifts an opt-out whoever it belongs to.
-func liftAny(ctx context.Context, st *store.Store, id saaf.SuppressionID, reason string, find store.Finder) (saaf.Suppression, error) {
-	owners, err := listOwners(ctx, st, "")
+// lift lifts an opt-out, of the tenant that was named or whoever it belongs to.
+func (c *suppressionRemoveCmd) lift(ctx context.Context, st *store.Store, id saaf.SuppressionID, reason string, find store.Finder) (saaf.Suppression, error) {
+	owners, err := listOwners(ctx, st, c.Tenant)
 	if err != nil {
 		return saaf.Suppression{}, err
 	}
