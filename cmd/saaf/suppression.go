@@ -87,8 +87,11 @@ type addedView struct {
 }
 
 func (c *suppressionAddCmd) Run(ctx context.Context, con *console) error {
-	made, err := c.entry(c.Reason, time.Now())
+	made, err := c.entry(time.Now())
 	if err != nil {
+		return err
+	}
+	if made.Reason, err = flagReason(c.Reason); err != nil {
 		return err
 	}
 	list := make([]store.NewSuppression, len(c.Phones))
@@ -134,10 +137,7 @@ func leadCount(n int64) string {
 }
 
 // entry is what the flags say about every number.
-func (f *listFlags) entry(reason string, now time.Time) (n store.NewSuppression, err error) {
-	if n.Reason, err = flagReason(reason); err != nil {
-		return n, err
-	}
+func (f *listFlags) entry(now time.Time) (n store.NewSuppression, err error) {
 	if n.Source, err = checkSource(f.Source); err != nil {
 		return n, &usageError{"--source: " + err.Error()}
 	}

@@ -42,16 +42,14 @@ const (
 
 func (c *suppressionImportCmd) Run(ctx context.Context, con *console) error {
 	now := time.Now()
-	reason := c.Reason
-	if reason == "" {
-		reason = "-" // each row must have its own
-	}
-	entry, err := c.entry(reason, now)
+	entry, err := c.entry(now)
 	if err != nil {
 		return err
 	}
-	if c.Reason == "" {
-		entry.Reason = ""
+	if c.Reason != "" { // otherwise each row must have its own
+		if entry.Reason, err = flagReason(c.Reason); err != nil {
+			return err
+		}
 	}
 	f, err := os.Open(c.File)
 	if err != nil {
