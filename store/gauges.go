@@ -15,7 +15,7 @@ type Gauges struct {
 	Unchecked    int64     // unfinished leads that no registry has answered for
 	Suppressions int64     // opt-outs that block, all tenants together
 	Entries      int64     // of the ledger: the number of its last one
-	CheckpointAt time.Time // of the last one, zero before the first
+	CheckpointAt time.Time // of the last one; zero before the first, and when it was tampered with
 	Imports      int64     // imports over the API that are queued or run
 
 	suppressionSeq int64 // of the change of the lists up to which Suppressions counts
@@ -28,14 +28,13 @@ func (s *Store) Gauges(ctx context.Context, last Gauges) (g Gauges, err error) {
 		sqlGauges = `
 			SELECT (SELECT coalesce(sum(unchecked), 0) FROM campaign_counts),
 			       (SELECT count(*) FROM registry_imports WHERE state IN ('queued', 'running')),
-			       (SELECT at FROM checkpoints ORDER BY seq DESC LIMIT 1),
 			       (SELECT suppression_seq FROM deployment)`
 		sqlCountSuppressions = `SELECT count(*) FROM suppressions WHERE ended_at IS NULL`
 	)
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		g = Gauges{}
 		err := query(conn, sqlGauges, func(r row) error {
-			g.Unchecked, g.Imports, g.CheckpointAt, g.suppressionSeq = r.int64(), r.int64(), r.time(), r.int64()
+			g.Unchecked, g.Imports, g.suppressionSeq = r.int64(), r.int64(), r.int64()
 			return nil
 		})
 		if err != nil {
@@ -52,6 +51,13 @@ func (s *Store) Gauges(ctx context.Context, last Gauges) (g Gauges, err error) {
 			return err
 		}
 		g.Entries = head.Seq
+		last, seq, err := lastCheckpoint(conn)
+		if err != nil {
+			return err
+		}
+		if c, err := last.Open(s.PublicKey()); seq > 0 && err == nil {
+			g.CheckpointAt = c.At
+		}
 		g.Registry, err = readRegistry(conn)
 		return err
 	})
