@@ -29,7 +29,7 @@ func (s *Store) Gauges(ctx context.Context, last Gauges) (g Gauges, err error) {
 			SELECT (SELECT coalesce(sum(unchecked), 0) FROM campaign_counts),
 			       (SELECT count(*) FROM registry_imports WHERE state IN ('queued', 'running')),
 			       (SELECT suppression_seq FROM deployment)`
-		sqlCountSuppressions = `SELECT count(*) FROM suppressions WHERE ended_at IS NULL`
+		sqlCountOptOuts = `SELECT count(*) FROM suppressions WHERE ended_at IS NULL`
 	)
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		g = Gauges{}
@@ -41,7 +41,7 @@ func (s *Store) Gauges(ctx context.Context, last Gauges) (g Gauges, err error) {
 			return err
 		}
 		if g.Suppressions = last.Suppressions; g.suppressionSeq != last.suppressionSeq {
-			err := query(conn, sqlCountSuppressions, func(r row) error { g.Suppressions = r.int64(); return nil })
+			err := query(conn, sqlCountOptOuts, func(r row) error { g.Suppressions = r.int64(); return nil })
 			if err != nil {
 				return err
 			}

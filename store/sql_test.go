@@ -39,6 +39,7 @@ var exceptions = map[string]string{
 	"sqlUnchecked":        "a new registry is for the leads of everybody",
 	"sqlDeletedCampaigns": "the purge works for everybody",
 	"sqlGauges":           "counts over the whole deployment, for /metrics",
+	"sqlCountOptOuts":     "counts over the whole deployment, for /metrics",
 	"leadsQuery":          "the head of a statement that where puts together: TestLeadStatements",
 }
 
