@@ -27,7 +27,7 @@ func (s *Store) Gauges(ctx context.Context, last Gauges) (g Gauges, err error) {
 	const (
 		sqlGauges = `
 			SELECT (SELECT coalesce(sum(unchecked), 0) FROM campaign_counts),
-			       (SELECT count(*) FROM registry_imports WHERE state IN ('queued', 'running')),
+			       (SELECT count(*) FROM registry_imports WHERE state IN ($1, $2)),
 			       (SELECT suppression_seq FROM deployment)`
 		sqlCountOptOuts = `SELECT count(*) FROM suppressions WHERE ended_at IS NULL`
 	)
@@ -36,7 +36,7 @@ func (s *Store) Gauges(ctx context.Context, last Gauges) (g Gauges, err error) {
 		err := query(conn, sqlGauges, func(r row) error {
 			g.Unchecked, g.Imports, g.suppressionSeq = r.int64(), r.int64(), r.int64()
 			return nil
-		})
+		}, string(ImportQueued), string(ImportRunning))
 		if err != nil {
 			return err
 		}
