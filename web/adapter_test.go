@@ -3,12 +3,15 @@ package web
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -232,5 +235,27 @@ func TestRecorderUnwraps(t *testing.T) {
 	under := httptest.NewRecorder()
 	if got := (&recorder{ResponseWriter: under}).Unwrap(); got != under {
 		t.Errorf("%T", got)
+	}
+}
+
+// Every request that has ended is told, also one whose handler panicked.
+func TestObserve(t *testing.T) {
+	t.Parallel()
+	var told []string
+	a := Adapter{Log: slog.New(slog.DiscardHandler), Observe: func(method, route string, status int, took time.Duration) {
+		told = append(told, fmt.Sprintf("%s %s %d %v", method, route, status, took >= 0 && took < time.Minute))
+	}}
+	for _, h := range []Handler{
+		func(w http.ResponseWriter, r *http.Request) error {
+			EventOf(r.Context()).Route = "/here"
+			return ok(w, r)
+		},
+		func(http.ResponseWriter, *http.Request) error { return saaf.ErrCampaignNotFound },
+		func(http.ResponseWriter, *http.Request) error { panic("broken") },
+	} {
+		a.Wrap(a.Handle(h)).ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil))
+	}
+	if diff := cmp.Diff([]string{"GET /here 200 true", "GET  404 true", "GET  500 true"}, told); diff != "" {
+		t.Errorf("told (-want +got):\n%s", diff)
 	}
 }

@@ -29,8 +29,11 @@ than the snapshot, or was applied before the last one.
 
 func (registryCheckCmd) Help() string {
 	return `Answers as a running server would, and shows the categories of a partial block for the record: they block all the same.
+Opt-outs of the whole deployment count, and those of a tenant with --tenant; those for a single campaign do not. Nothing
+is recorded.
 
-    saaf registry check 9876543210 '+91 91234 56789'`
+    saaf registry check 9876543210 '+91 91234 56789'
+    saaf registry check 9876543210 --tenant ten_...`
 }
 
 func (registryRollbackCmd) Help() string {

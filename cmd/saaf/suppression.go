@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -272,15 +273,21 @@ func (c *suppressionRemoveCmd) Run(ctx context.Context, con *console) error {
 			return err
 		}
 		view, err := c.activeView(ctx, reg, c.RegistryMaxAge)
-		if err != nil {
+		if _, usage := errors.AsType[*usageError](err); usage {
 			return err
+		} else if err != nil {
+			// A registry that is damaged says nothing: leads stay blocked until one answers.
+			fmt.Fprintf(con.err, "Note: %v\n", err)
+			if view, err = c.activeView(ctx, saaf.RegistryState{}, c.RegistryMaxAge); err != nil {
+				return err
+			}
 		}
 		lifted, err := c.lift(ctx, st, id, reason, finderOf(view))
 		if err != nil {
 			return err
 		}
 		return con.result(showSuppression(&lifted, false), func(w io.Writer) {
-			fmt.Fprintf(w, "%s is lifted. Leads that nothing else blocks are held until they are released.\n", lifted.ID)
+			fmt.Fprintf(w, "%s is lifted. Leads that nothing else blocks are held until they are released; while no registry answers they stay blocked.\n", lifted.ID)
 		})
 	})
 }
