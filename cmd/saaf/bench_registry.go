@@ -21,7 +21,7 @@ import (
 type benchRegistryCmd struct {
 	Numbers count  `default:"100M" placeholder:"N" help:"Numbers in the registry, 1M or more (${default})."`
 	Delta   count  `default:"100k" placeholder:"ROWS" help:"Rows of a delta (${default})."`
-	Seconds int    `default:"20" placeholder:"S" help:"How long requests are measured before the import begins (${default})."`
+	Seconds int    `default:"20" placeholder:"S" help:"How long requests are measured before the import begins, and after it (${default})."`
 	Dir     string `placeholder:"DIR" help:"Directory to work in; it needs room (the one for temporary files)."`
 	Keep    bool   `help:"Leave the files there."`
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,9 +21,8 @@ type phase int32
 
 const (
 	warming phase = iota
-	before        // nothing else goes on
-	during        // the registry is imported and activated
-	after
+	alone         // nothing else goes on
+	during        // the registry is imported and activated, and leads are re-checked
 )
 
 // pushes sends leads at a steady rate, whether or not earlier ones are answered, and
@@ -50,7 +50,7 @@ func newPushes(b *registryBench, url, key string) *pushes {
 	return &pushes{
 		bench: b, url: url, key: key,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: time.Minute},
-		took:   map[phase]map[bool][]time.Duration{before: {}, during: {}},
+		took:   map[phase]map[bool][]time.Duration{alone: {}, during: {}},
 	}
 }
 
@@ -146,6 +146,31 @@ func (p *pushes) post(ctx context.Context, path string, body []byte, blocked []b
 	return wrongVerdicts(answer, blocked)
 }
 
+// checked returns when all leads have been re-checked by the active snapshot.
+func (p *pushes) checked(ctx context.Context, url string) error {
+	for {
+		req, err := http.NewRequestWithContext(ctx, "GET", url+"/api/v1/dnd/registry", nil)
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Authorization", "Bearer "+p.key)
+		resp, err := p.client.Do(req)
+		if err != nil {
+			return err
+		}
+		var registry struct {
+			Checked bool `json:"all_leads_checked"`
+		}
+		err = errors.Join(json.NewDecoder(resp.Body).Decode(&registry), resp.Body.Close())
+		if err != nil || registry.Checked {
+			return err
+		}
+		if err := wait(ctx, 100*time.Millisecond); err != nil {
+			return err
+		}
+	}
+}
+
 // wrongVerdicts counts the leads of an answer that are not marked as they must be.
 func wrongVerdicts(answer []byte, blocked []bool) (wrong int, err error) {
 	var a struct {
@@ -198,9 +223,9 @@ func (p *pushes) report() {
 		bulk       bool
 	}{{"bulk", fmt.Sprintf("p99 of pushes of %d leads during import and activation", saaf.MaxBulk), true},
 		{"single", "p99 of pushes of one lead during import and activation", false}} {
-		was, is := p.took[before][kind.bulk], p.took[during][kind.bulk]
+		was, is := p.took[alone][kind.bulk], p.took[during][kind.bulk]
 		p.bench.add(against(kind.name+"_p99", kind.what, percentile(is, 99), percentile(was, 99), "ms", 2).
-			noted("of %s requests, against %s before; median %.3g ms, %.3g ms before", thousands(int64(len(is))), thousands(int64(len(was))),
+			noted("of %s requests, against %s before and after; median %.3g ms, %.3g ms then", thousands(int64(len(is))), thousands(int64(len(was))),
 				percentile(is, 50), percentile(was, 50)))
 	}
 	failed := within("failed", "requests that failed", float64(p.failed), "requests", 0)

@@ -21,7 +21,7 @@ const (
 )
 
 // measureRequests pushes leads to a real server and compares how long it takes
-// before and while a full set and a delta are imported and activated beside it.
+// while nothing else goes on and while a full set and a delta are imported and activated beside it.
 func (b *registryBench) measureRequests(ctx context.Context) (err error) {
 	if _, err := b.generate(ctx, "listed.csv", b.listed, nil); err != nil {
 		return err
@@ -56,7 +56,7 @@ func (b *registryBench) measureRequests(ctx context.Context) (err error) {
 	if err := wait(ctx, time.Second); err != nil { // until connections are made and caches warm
 		return err
 	}
-	p.enter(before)
+	p.enter(alone)
 	if err := wait(ctx, time.Duration(b.Seconds)*time.Second); err != nil {
 		return err
 	}
@@ -74,10 +74,16 @@ func (b *registryBench) measureRequests(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := wait(ctx, time.Second); err != nil { // in which leads are re-checked
+	b.steps.say("waiting until all leads are re-checked")
+	if err := p.checked(ctx, srv.URL); err != nil {
 		return err
 	}
-	p.enter(after)
+	// What else the machine does changes: what is compared with is from both sides.
+	p.enter(alone)
+	b.steps.say("pushing leads for %d s more", b.Seconds)
+	if err := wait(ctx, time.Duration(b.Seconds)*time.Second); err != nil {
+		return err
+	}
 	stop()
 	p.wait()
 	if anonymous, err = anonymousMemory(srv.pid); err != nil {

@@ -77,7 +77,8 @@ it. Each figure stands beside its limit: a fixed one, or what was measured for c
 is checked. It exits with 1 when a figure is not within its limit.
 
 It works in a directory of its own below --dir, which it removes at the end, and says first how much room it takes. Run
-it on a machine that does nothing else. A registry of the whole country is
+it on a machine that does nothing else, with --dir on the disk that the data directory is to be on. A registry of the
+whole country is
 
     saaf bench registry --numbers 300M --dir /var/tmp`
 }
