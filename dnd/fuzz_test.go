@@ -236,12 +236,16 @@ func FuzzOpenOverlay(f *testing.F) {
 			}
 		}
 		// A delta on it comes to an end, as an overlay and as a whole file.
-		for _, limit := range []int{maxOverlay, -1} {
+		for _, whole := range []bool{false, true} {
 			b := setup(t).delta(s).file("delta.csv", "13,6000000001,0,A,2\n13,6000000002,5,A,2\n13,9000000000,2#3,A,2\n")
-			b.Override, b.foldLimit = "whatever it comes to", limit
-			if r, err := b.Run(t.Context()); err == nil && (r.Result.Overlay == 0) != (limit < 0) {
-				t.Fatalf("%+v", r.Result)
+			b.Override, b.Whole = "whatever it comes to", whole
+			j := newJob(&b.Import)
+			if o, err := j.build(t.Context()); err == nil {
+				if r, err := j.writeTo(t.Context(), io.Discard, o); err == nil && (r.Overlay == 0) != whole {
+					t.Fatalf("%+v", r)
+				}
 			}
+			j.close()
 		}
 	})
 }

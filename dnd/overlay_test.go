@@ -152,10 +152,14 @@ func TestFold(t *testing.T) {
 		name  string
 		sum   saaf.SHA256
 		limit int
+		asked bool
 		whole bool
-	}{{"below", sum, 21, false}, {"at the limit", sum, 20, false}, {"above", sum, 19, true}, {"no hash", saaf.SHA256{}, 20, true}} {
+	}{
+		{"below", sum, 21, false, false}, {"at the limit", sum, 20, false, false}, {"above", sum, 19, false, true},
+		{"no hash", saaf.SHA256{}, 20, false, true}, {"asked for", sum, 20, true, true},
+	} {
 		b := setup(t).delta(base).file("delta.csv", numbers(6000000995, 25, "A"))
-		b.BaseSHA256, b.foldLimit = c.sum, c.limit
+		b.BaseSHA256, b.foldLimit, b.Whole = c.sum, c.limit, c.asked
 		s, r := b.run()
 		if whole := s.Base() == s; whole != c.whole || whole != (r.Result.BaseSHA256 == (saaf.SHA256{})) || s.Info().Numbers != 1020 {
 			t.Errorf("%s: %+v", c.name, r.Result)

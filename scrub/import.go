@@ -59,7 +59,7 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 		im.Applied = func(h saaf.SHA256) (saaf.SnapshotID, bool) { id, ok := applied[h]; return id, ok }
 		im.BaseID, im.BaseDate, im.LastFullActive = active, reg.Active.EffectiveDate, reg.Active.FullNumbers
 		if req.Mode == saaf.Delta {
-			im.BaseSHA256 = reg.Active.SHA256
+			im.BaseSHA256, im.Whole = reg.Active.SHA256, true // the register knows no overlays yet
 			if im.Base, err = dnd.Open(snapshotPath(dir, reg.Active.SHA256)); err != nil {
 				return ImportResult{}, fmt.Errorf("the active snapshot %s cannot be opened, import a full set instead: %w", active, err)
 			}
