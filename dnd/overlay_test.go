@@ -211,12 +211,22 @@ func TestLargeOverlay(t *testing.T) {
 	}
 	far := 0
 	for p := range model {
-		if at, _ := s.overlay.table.find(p); at/bucketSize*bucketSize != s.overlay.table.home(p) {
+		at, _ := s.overlay.table.find(p)
+		if home, _ := s.overlay.table.home(p); at/bucketSize != home {
 			far++
 		}
 	}
 	if far*25 > len(model) {
 		t.Errorf("%d of %d entries are not in their bucket", far, len(model))
+	}
+	passed := 0
+	for _, p := range randomPhones(10_000) {
+		if model[p] == "" && s.overlay.table.sieve(p) == 1 {
+			passed++
+		}
+	}
+	if passed > 300 {
+		t.Errorf("the sieve lets %d of 10,000 other numbers pass", passed)
 	}
 	v := use(t, Config{}, s, &Report{EffectiveDate: today}).View()
 	phones := randomPhones(1000)
