@@ -166,6 +166,11 @@ func FuzzOpen(f *testing.F) {
 				s.Lookup(head*headSpan + n)
 			}
 		}
+		for _, err := range Diff(t.Context(), nil, s) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 		// A delta on it comes to an end, too.
 		memory := &scratch{dir: t.TempDir()}
 		defer memory.close()

@@ -280,12 +280,3 @@ func TestOverlayLookupDoesNotAllocate(t *testing.T) {
 		}
 	}
 }
-
-func TestBrokenScratch(t *testing.T) {
-	t.Parallel()
-	b := setup(t).file("full.csv", numbers(6000000000, 10, "A"))
-	b.Dir = b.Files[0] // not a directory
-	if _, err := b.Run(t.Context()); err == nil {
-		t.Error("there is no room to work in, and no error")
-	}
-}
