@@ -122,12 +122,12 @@ func benchRows(b *testing.B, format string, rows int) string {
 // some 100 million rows that is mostly the half gigabyte it writes.
 func BenchmarkImport(b *testing.B) {
 	rows := scale(1e7)
-	for name, format := range map[string]string{
-		"plain": "13,%d,0,%c,2\n", "quoted": "\"13\",\"%d\",\"0\",\"%c\",\"2\"\n", "partial": "13,%d,2#3,%c,2\n",
+	for _, c := range []struct{ name, format string }{
+		{"plain", "13,%d,0,%c,2\n"}, {"quoted", "\"13\",\"%d\",\"0\",\"%c\",\"2\"\n"}, {"partial", "13,%d,2#3,%c,2\n"},
 	} {
-		b.Run(name+" 10M", func(b *testing.B) {
+		b.Run(c.name+" 10M", func(b *testing.B) {
 			im := setup(b)
-			im.Files = []string{benchRows(b, format, rows)}
+			im.Files = []string{benchRows(b, c.format, rows)}
 			for b.Loop() {
 				if _, err := im.Run(b.Context()); err != nil {
 					b.Fatal(err)

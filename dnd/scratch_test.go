@@ -71,3 +71,17 @@ func TestLists(t *testing.T) {
 		t.Errorf("%d values", n)
 	}
 }
+
+func TestImportWithoutRoom(t *testing.T) {
+	t.Parallel()
+	base, _ := setup(t).file("full.csv", numbers(6000000000, 10, "A")).run()
+	for _, b := range []*bundle{setup(t), setup(t).overlaid(base)} {
+		b.file("rows.csv", numbers(6000000000, 10, "A"))
+		j := newJob(&b.Import)
+		defer j.close()
+		j.memory.dir = b.Files[0] // not a directory
+		if _, err := j.build(t.Context()); err == nil {
+			t.Errorf("%s: the rows have no place, and there is no error", b.Mode)
+		}
+	}
+}
