@@ -36,13 +36,13 @@ var house = []layer{
 		why:      "the vocabulary: everything imports it, so it imports nothing",
 	},
 	{
-		packages: []string{"store", "dnd", "sip", "agent", "egress", "web"},
+		packages: []string{"store", "dnd", "sip", "agent", "egress", "web", "scrubber"},
 		imports:  []string{"saaf"},
 		why:      "one outside technology each, so that each can be replaced alone",
 	},
 	{
 		packages: []string{"auth", "intake", "scrub", "dial", "hook"},
-		imports:  []string{"saaf", "store", "dnd"},
+		imports:  []string{"saaf", "store", "dnd", "scrubber"},
 		why:      "behaviour: the same whether a request, a command or a timer asks for it",
 	},
 	{
@@ -57,7 +57,7 @@ var house = []layer{
 	},
 	{
 		packages: []string{"cmd/saaf", "internal/apptest"},
-		imports: []string{"saaf", "store", "dnd", "sip", "agent", "egress", "web", "auth", "intake",
+		imports: []string{"saaf", "store", "dnd", "sip", "agent", "egress", "web", "scrubber", "auth", "intake",
 			"scrub", "dial", "hook", "api", "console", "client"},
 		why: "wiring: the only places that know every part",
 	},

@@ -74,7 +74,7 @@ type RegistryState struct {
 
 // AllChecked reports whether every unfinished lead has been re-checked by the
 // active snapshot.
-func (r *RegistryState) AllChecked() bool {
+func (r RegistryState) AllChecked() bool {
 	return r.Active != nil && r.ConfirmedActivation == r.Activation
 }
 

@@ -63,9 +63,15 @@ type Verdict struct {
 	Snapshot  SnapshotRef // which snapshot answered; zero when none did
 	CheckedAt time.Time   // when; zero while no registry has answered
 
-	// What was matched, for the evidence; a verdict that is read back has it no more.
+	// What was matched. It goes into the evidence and not into the lead: see Stored.
 	Preferences string        // of the active registry row, "0" for a full block; "" without a row
 	Suppression SuppressionID // the entry of an opt-out list, for Suppressed
+}
+
+// Stored is the verdict as a lead keeps it, without what was matched.
+func (v Verdict) Stored() Verdict {
+	v.Preferences, v.Suppression = "", 0
+	return v
 }
 
 // AsShown is the verdict as a reader sees it: a clean finding is not shown as
@@ -91,7 +97,8 @@ type SnapshotRef struct {
 //   - Unknown findings change nothing: a registry that cannot answer neither
 //     frees nor blocks anybody. So does HeldAfterBlock, which no check finds.
 //     One exception: a lead whose suppression has ended is no longer suppressed.
-//     It stays dnd, unchecked, until a registry answers for it.
+//     It stays dnd, unchecked, until a registry answers for it; one that is being
+//     dialled counts as held.
 //   - Blocked wins at once; while the lead is being dialled only the finding is
 //     kept, and the lead becomes dnd when the attempt ends.
 //   - A lead that was blocked is not freed by a clean finding: it is held until
@@ -104,6 +111,9 @@ func Recheck(status LeadStatus, had, found VerdictReason) (LeadStatus, VerdictRe
 	case status.Finished():
 		return status, had
 	case unknown && had == Suppressed && !found.Checked():
+		if status == LeadDialing {
+			return status, HeldAfterBlock // or nothing would tell that it was blocked
+		}
 		return status, found
 	case unknown:
 		return status, had

@@ -119,7 +119,9 @@ func (d *deltaSet) resolve(ctx context.Context, r *Report) (*outline, error) {
 		copy(kept, changes)
 		d.changes[head] = kept
 		d.entries += len(kept)
-		if !o.heads[head].possible() {
+		counts := o.heads[head]
+		counts.overflow = 0 // which is counted when a file is written
+		if !counts.possible() {
 			return nil, fmt.Errorf("the active snapshot %w", errDamaged)
 		}
 	}

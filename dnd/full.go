@@ -3,10 +3,8 @@ package dnd
 import (
 	"context"
 	"math/bits"
-	"runtime"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"saaf"
 )
@@ -19,94 +17,126 @@ import (
 //
 // It holds a bitmap for each head with rows that block fully, one for each head
 // with D rows, and 4 bytes for each row with categories.
+//
+// Files are in no order, so that the bit of every row is far from the last, a line
+// of the cache and a page of memory away. Each worker therefore collects the rows
+// of a head in a room and sets their bits together, when the bitmap of the head
+// is near the processor.
 type fullSet struct {
 	date    saaf.Date
 	sets    *setTable
 	memory  *scratch
-	growing sync.Mutex
-	blocked [numHeads]atomic.Pointer[bitmap] // an A row blocks fully
-	deleted [numHeads]atomic.Pointer[bitmap] // there is a D row
-	partial []*[numHeads]list[placed]        // of each worker: A rows with categories
+	workers []*fullRows
+	heads   [numHeads]sync.Mutex // for the bitmaps, while rows come
+	blocked [numHeads]*bitmap    // an A row blocks fully
+	deleted [numHeads]*bitmap    // there is a D row
 }
 
+// fullRows is what one worker has collected.
+type fullRows struct {
+	blocked, deleted rooms
+	partial          [numHeads]list[placed] // A rows with categories
+}
+
+// rooms hold numbers of each head whose bits are not set yet.
+type rooms struct {
+	at    [numHeads]*room
+	count [numHeads]uint16 // numbers in the room, below roomSize
+}
+
+type room [roomSize]uint32
+
+// roomSize is a compromise: a larger room finds its bitmap near more often, and
+// 4,000 heads have one for each worker.
+const roomSize = 1024
+
 func newFullSet(date saaf.Date, sets *setTable, memory *scratch, workers int) *fullSet {
-	f := &fullSet{date: date, sets: sets, memory: memory, partial: make([]*[numHeads]list[placed], workers)}
-	for i := range f.partial {
-		f.partial[i] = new([numHeads]list[placed])
+	f := &fullSet{date: date, sets: sets, memory: memory}
+	for range workers {
+		f.workers = append(f.workers, new(fullRows))
 	}
 	return f
 }
 
-func (f *fullSet) add(worker int, rows []row) error {
-	for len(rows) > 0 {
-		some := rows[:min(len(rows), batch)]
-		rows = rows[len(some):]
-		if err := f.addSome(f.partial[worker], some); err != nil {
+func (f *fullSet) add(worker int, rows []row) (err error) {
+	to := f.workers[worker]
+	for _, r := range rows {
+		head, n := r.split()
+		switch {
+		case r.deletes():
+			err = f.collect(&to.deleted, &f.deleted, head, n)
+		case r.set() == 0:
+			err = f.collect(&to.blocked, &f.blocked, head, n)
+		default:
+			err = to.partial[head].append(f.memory, place(n, r.set()))
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// addSome adds at most [batch] rows. Files are in no order, so that every bit is
-// far from the last: their words are fetched together before they are changed.
-func (f *fullSet) addSome(partial *[numHeads]list[placed], rows []row) error {
-	var words [batch]*uint64
-	var masks [batch]uint64
-	count := 0
-	for _, r := range rows {
-		head, n := r.split()
-		if !r.deletes() && r.set() != 0 {
-			if err := partial[head].append(f.memory, place(n, r.set())); err != nil {
-				return err
-			}
-			continue
+// collect puts n into the room of its head, which is emptied when it is full.
+func (f *fullSet) collect(from *rooms, to *[numHeads]*bitmap, head int, n uint32) (err error) {
+	at := from.at[head]
+	if at == nil {
+		numbers, err := allocOf[uint32](f.memory, roomSize)
+		if err != nil {
+			return err
 		}
-		at := &f.blocked[head]
-		if r.deletes() {
-			at = &f.deleted[head]
-		}
-		b := at.Load()
-		if b == nil {
-			var err error
-			if b, err = f.grow(at); err != nil {
-				return err
-			}
-		}
-		words[count], masks[count] = &b[n/64], 1<<(n%64)
-		count++
+		at = (*room)(numbers)
+		from.at[head] = at
 	}
-	var sum uint64
-	for _, w := range words[:count] {
-		sum += atomic.LoadUint64(w)
-	}
-	runtime.KeepAlive(sum) // so that it is computed
-	for i, w := range words[:count] {
-		atomic.OrUint64(w, masks[i])
+	count := from.count[head] % roomSize
+	at[count] = n
+	from.count[head] = count + 1
+	if count+1 == roomSize {
+		return f.empty(from, to, head)
 	}
 	return nil
 }
 
-// grow makes the bitmap that at is for, unless somebody else just did.
-func (f *fullSet) grow(at *atomic.Pointer[bitmap]) (*bitmap, error) {
-	f.growing.Lock()
-	defer f.growing.Unlock()
-	if b := at.Load(); b != nil {
-		return b, nil
+// empty sets the bits of the numbers in a room.
+func (f *fullSet) empty(from *rooms, to *[numHeads]*bitmap, head int) error {
+	f.heads[head].Lock()
+	defer f.heads[head].Unlock()
+	if to[head] == nil {
+		words, err := allocOf[uint64](f.memory, headWords)
+		if err != nil {
+			return err
+		}
+		to[head] = (*bitmap)(words)
 	}
-	words, err := allocOf[uint64](f.memory, headWords)
-	if err != nil {
-		return nil, err
+	bits := to[head]
+	for _, n := range from.at[head][:from.count[head]] {
+		bits[n/64] |= 1 << (n % 64)
 	}
-	b := (*bitmap)(words)
-	at.Store(b)
-	return b, nil
+	from.count[head] = 0
+	return nil
+}
+
+// emptyAll empties all rooms of a head.
+func (f *fullSet) emptyAll(head int) error {
+	for _, w := range f.workers {
+		if w.blocked.count[head] > 0 {
+			if err := f.empty(&w.blocked, &f.blocked, head); err != nil {
+				return err
+			}
+		}
+		if w.deleted.count[head] > 0 {
+			if err := f.empty(&w.deleted, &f.deleted, head); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // has reports whether the head has A rows.
 func (f *fullSet) has(head int) bool {
-	return f.blocked[head].Load() != nil ||
-		slices.ContainsFunc(f.partial, func(p *[numHeads]list[placed]) bool { return !p[head].empty() })
+	return f.blocked[head] != nil ||
+		slices.ContainsFunc(f.workers, func(w *fullRows) bool { return w.blocked.count[head] > 0 || !w.partial[head].empty() })
 }
 
 // counted is a head and what is in it.
@@ -116,16 +146,17 @@ type counted struct {
 	counts    headCounts
 	conflicts int64
 	uses      setUses // of all heads that came by
+	err       error
 }
 
 func (f *fullSet) resolve(ctx context.Context, r *Report) (*outline, error) {
 	o := &outline{date: f.date, sets: f.sets}
-	slots := make([]*counted, len(f.partial)+1)
+	slots := make([]*counted, len(f.workers)+1)
 	for i := range slots {
 		slots[i] = new(counted)
 	}
 	head := 0
-	err := pipeline(len(f.partial), slots, func(c *counted) bool {
+	err := pipeline(len(f.workers), slots, func(c *counted) bool {
 		for head < numHeads && !f.has(head) {
 			head++
 		}
@@ -133,10 +164,14 @@ func (f *fullSet) resolve(ctx context.Context, r *Report) (*outline, error) {
 		head++
 		return c.head < numHeads && ctx.Err() == nil
 	}, func(_ int, c *counted) {
+		c.err = f.emptyAll(c.head)
 		f.head(c.head, &c.spread)
 		c.counts = c.count(&c.uses)
-		c.conflicts = conflicts(&c.bits, f.deleted[c.head].Load())
+		c.conflicts = conflicts(&c.bits, f.deleted[c.head])
 	}, func(c *counted) error {
+		if c.err != nil {
+			return c.err
+		}
 		o.heads[c.head] = c.counts
 		r.Conflicts += c.conflicts
 		return ctx.Err()
@@ -155,7 +190,7 @@ func (f *fullSet) resolve(ctx context.Context, r *Report) (*outline, error) {
 // head makes one entry of all rows with categories that a number has, none where
 // another row blocks it fully.
 func (f *fullSet) head(head int, to *spread) {
-	blocked := f.blocked[head].Load()
+	blocked := f.blocked[head]
 	to.partial = false
 	if blocked != nil {
 		to.bits = *blocked
@@ -164,8 +199,8 @@ func (f *fullSet) head(head int, to *spread) {
 		blocked = &noBits
 	}
 	var more []placed // rows that meet another with other categories
-	for _, lists := range f.partial {
-		l := &lists[head]
+	for _, w := range f.workers {
+		l := &w.partial[head]
 		if l.empty() {
 			continue
 		}

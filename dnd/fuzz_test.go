@@ -72,9 +72,12 @@ func parseInPieces(t *testing.T, text []byte, want error) (rows []string) {
 
 // checkOrdinary compares the quick reading of a line with the thorough one.
 func checkOrdinary(t *testing.T, line []byte) {
-	phone, categories, deletes, ok := ordinaryRow(line)
-	if !ok || len(line) > maxLine {
+	phone, categories, deletes, length := ordinaryRow(line)
+	if length == 0 {
 		return
+	}
+	if _, _, _, ended := ordinaryRow(append(bytes.Clone(line), "\n1,6"...)); length != len(line) || ended != len(line)+1 {
+		t.Fatalf("%q is read as %d bytes, and as %d with a line behind it", line, length, ended)
 	}
 	quick := newParser(newSetTable(), nil)
 	thorough := newParser(newSetTable(), func(_ int64, why saaf.Reason) { t.Fatalf("%q: %s", line, why) })

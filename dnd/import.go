@@ -60,8 +60,8 @@ type Import struct {
 	// snapshot, and since which one. Such a file is passed over. nil knows none.
 	Applied func(sha saaf.SHA256) (saaf.SnapshotID, bool)
 
-	// Progress is called from the goroutine of Run, about every megabyte. nil is
-	// not called.
+	// Progress is called from the goroutine of Run, at least once for every megabyte.
+	// nil is not called.
 	Progress func(Progress)
 
 	workers   int // that read rows; 0 for as many as there are processors

@@ -7,7 +7,7 @@ import (
 )
 
 const (
-	chunkSize = 1 << 20
+	chunkSize = 1 << 18
 	maxLine   = 4096 // bytes of a line before its "\n"; a longer one is malformed
 )
 

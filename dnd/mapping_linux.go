@@ -25,6 +25,6 @@ func populate(data []byte) error {
 	return nil
 }
 
-// hugePages asks for large pages, which random access to much memory needs most.
-// It is a wish: without them an import is slower.
-func hugePages(data []byte) { _ = unix.Madvise(data, unix.MADV_HUGEPAGE) }
+// prefault makes the pages of a mapping ready to be written, many at once: one by
+// one that takes a quarter of the time that rows need. It is a wish.
+func prefault(data []byte) { _ = unix.Madvise(data, unix.MADV_POPULATE_WRITE) }

@@ -8,5 +8,5 @@ func populate(data []byte) error {
 	return nil
 }
 
-// hugePages asks for large pages where the system has such a wish.
-func hugePages([]byte) {}
+// prefault makes pages ready to be written where the system has such a wish.
+func prefault([]byte) {}

@@ -2,105 +2,117 @@ package dnd
 
 import "saaf"
 
-// ordinaryRow reads a row in the form that nearly all have, in the standard order
-// of columns:
+// ordinaryRow reads the row at the beginning of text in the form that nearly all
+// have, in the standard order of columns:
 //
 //	13,9876543210,2#3,A,2
 //	"13","9876543210","0","D","2"
 //
 // with a service area of one or two digits, categories of one digit, and all
-// fields quoted or none. It reads no row differently from [parser.anyLine]: for
-// everything else ok is false. categories has bit n for category n and is 0 for a
-// full block.
-func ordinaryRow(line []byte) (phone saaf.Phone, categories uint64, deletes, ok bool) {
+// fields quoted or none. length is that of the line with its end, if it has one.
+// It reads no row differently from [parser.anyLine]: for everything else length is
+// 0. categories has bit n for category n and is 0 for a full block. That it need
+// not know where the line ends saves looking for the end first.
+func ordinaryRow(text []byte) (phone saaf.Phone, categories uint64, deletes bool, length int) {
 	const shortest = len("1,9876543210,,A")
-	if len(line) < shortest {
-		return 0, 0, false, false
+	if len(text) < shortest {
+		return 0, 0, false, 0
 	}
-	quoted := line[0] == '"'
-	i := 0
+	quoted := text[0] == '"'
+	i := 1
 	if quoted {
-		i = 1
+		i = 2
 	}
-	if !isDigit(line[i]) {
-		return 0, 0, false, false
+	if !isDigit(text[i-1]) {
+		return 0, 0, false, 0
 	}
-	i++
-	if isDigit(line[i]) {
+	if isDigit(text[i]) {
 		i++
 	}
-	if i = nextField(line, i, quoted); i < 0 || len(line)-i < 10 || line[i] == '0' {
-		return 0, 0, false, false
+	if i = nextField(text, i, quoted); i < 0 || len(text)-i < 10 || text[i] == '0' {
+		return 0, 0, false, 0
 	}
-	if phone, ok = tenDigits(line[i : i+10]); !ok {
-		return 0, 0, false, false
+	phone, ok := tenDigits(text[i : i+10])
+	if !ok {
+		return 0, 0, false, 0
 	}
-	if i = nextField(line, i+10, quoted); i < 0 {
-		return 0, 0, false, false
+	if i = nextField(text, i+10, quoted); i < 0 {
+		return 0, 0, false, 0
 	}
-	for ; i < len(line) && isDigit(line[i]); i++ {
-		categories |= 1 << (line[i] - '0')
-		if i+1 < len(line) && line[i+1] == '#' {
+	for ; i < len(text) && isDigit(text[i]); i++ {
+		categories |= 1 << (text[i] - '0')
+		if i+1 < len(text) && text[i+1] == '#' {
 			i++
-		} else if i+1 < len(line) && isDigit(line[i+1]) {
-			return 0, 0, false, false
+		} else if i+1 < len(text) && isDigit(text[i+1]) {
+			return 0, 0, false, 0
 		}
 	}
 	if categories&(1<<fullBlock) != 0 {
 		categories = 0
 	}
-	if i = nextField(line, i, quoted); i < 0 || i >= len(line) {
-		return 0, 0, false, false
+	if i = nextField(text, i, quoted); i < 0 || i >= len(text) {
+		return 0, 0, false, 0
 	}
-	op := line[i] | 0x20 // in small letters
+	op := text[i] | 0x20 // in small letters
+	if op != 'a' && op != 'd' {
+		return 0, 0, false, 0
+	}
 	if i++; quoted {
-		if i >= len(line) || line[i] != '"' {
-			return 0, 0, false, false
+		if i >= len(text) || text[i] != '"' {
+			return 0, 0, false, 0
 		}
 		i++
 	}
-	return phone, categories, op == 'd', (op == 'a' || op == 'd') && ordinaryEnd(line[i:], quoted)
+	if i = ordinaryEnd(text, i, quoted); i > maxLine {
+		return 0, 0, false, 0
+	}
+	return phone, categories, op == 'd', i
 }
 
-// ordinaryEnd reports whether what stands behind the opstype is nothing, or a
-// phone type of one or two digits and the end of the line. Anything more could be
-// another row.
-func ordinaryEnd(rest []byte, quoted bool) bool {
-	i := 0
-	if i < len(rest) && rest[i] == ',' {
+// ordinaryEnd is where the line after this one begins when what stands behind the
+// opstype, from i on, is nothing, or a phone type of one or two digits and the end
+// of the line. It is 0 otherwise: anything more could be another row.
+func ordinaryEnd(text []byte, i int, quoted bool) int {
+	if i < len(text) && text[i] == ',' {
 		i++
 		if quoted {
-			if i >= len(rest) || rest[i] != '"' {
-				return false
+			if i >= len(text) || text[i] != '"' {
+				return 0
 			}
 			i++
 		}
-		for digits := 0; i < len(rest) && isDigit(rest[i]) && digits < 2; digits++ {
+		for digits := 0; i < len(text) && isDigit(text[i]) && digits < 2; digits++ {
 			i++
 		}
 		if quoted {
-			if i >= len(rest) || rest[i] != '"' {
-				return false
+			if i >= len(text) || text[i] != '"' {
+				return 0
 			}
 			i++
 		}
 	}
-	if i < len(rest) && rest[i] == '\r' {
+	if i < len(text) && text[i] == '\r' {
 		i++
 	}
-	return i == len(rest)
+	switch {
+	case i == len(text):
+		return i
+	case text[i] == '\n':
+		return i + 1
+	}
+	return 0
 }
 
 // nextField is where the field after the one that ends at i begins, -1 when the
 // one at i goes on.
-func nextField(line []byte, i int, quoted bool) int {
+func nextField(text []byte, i int, quoted bool) int {
 	if !quoted {
-		if i < len(line) && line[i] == ',' {
+		if i < len(text) && text[i] == ',' {
 			return i + 1
 		}
 		return -1
 	}
-	if len(line)-i > 3 && line[i] == '"' && line[i+1] == ',' && line[i+2] == '"' {
+	if len(text)-i > 3 && text[i] == '"' && text[i+1] == ',' && text[i+2] == '"' {
 		return i + 3
 	}
 	return -1

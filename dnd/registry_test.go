@@ -61,8 +61,8 @@ func TestVerdicts(t *testing.T) {
 	}
 	ref := saaf.SnapshotRef{ID: 7, EffectiveDate: today}
 	later := today.Start().Add(MaxAge)
-	checked := func(reason saaf.VerdictReason) saaf.Verdict {
-		return saaf.Verdict{Reason: reason, Snapshot: ref, CheckedAt: noon}
+	checked := func(reason saaf.VerdictReason, preferences string) saaf.Verdict {
+		return saaf.Verdict{Reason: reason, Snapshot: ref, CheckedAt: noon, Preferences: preferences}
 	}
 	phones := []saaf.Phone{6000000000, 6000000001, 6000000002, 6000000003, 7000000000, 0, -1, 999_999_999, 10_000_000_000}
 	check := func(name string, now time.Time, want ...saaf.Verdict) {
@@ -84,8 +84,8 @@ func TestVerdicts(t *testing.T) {
 	none := saaf.Verdict{Reason: saaf.RegistryUnavailable}
 	check("without a snapshot", noon, none)
 	reg.Use(s, ref)
-	check("with one", noon, checked(saaf.FullBlock), checked(saaf.FullBlock), checked(saaf.PartialBlock),
-		checked(saaf.NotRegistered), checked(saaf.NotRegistered), none)
+	check("with one", noon, checked(saaf.FullBlock, "0"), checked(saaf.FullBlock, "0"), checked(saaf.PartialBlock, "2#7"),
+		checked(saaf.NotRegistered, ""), checked(saaf.NotRegistered, ""), none)
 	check("with an old one", later, saaf.Verdict{Reason: saaf.RegistryStale})
 	if e, ok := reg.View().Lookup(6000000002); !ok || e.Categories.String() != "2#7" {
 		t.Errorf("it explains %v", e)

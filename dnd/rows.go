@@ -70,6 +70,15 @@ func (p *parser) following() *parser {
 func (p *parser) parse(chunk []byte, rows []row) ([]row, error) {
 	usual := p.columns == standard
 	for len(chunk) > 0 {
+		if usual {
+			if phone, categories, deletes, length := ordinaryRow(chunk); length > 0 {
+				chunk = chunk[length:]
+				p.line++
+				p.begun = true
+				rows = append(rows, p.row(phone, deletes, Categories{low: categories}))
+				continue
+			}
+		}
 		line := chunk
 		if end := bytes.IndexByte(chunk, '\n'); end >= 0 {
 			line, chunk = chunk[:end], chunk[end+1:]
@@ -77,13 +86,6 @@ func (p *parser) parse(chunk []byte, rows []row) ([]row, error) {
 			chunk = nil
 		}
 		p.line++
-		if usual && len(line) <= maxLine {
-			if phone, categories, deletes, ok := ordinaryRow(line); ok {
-				p.begun = true
-				rows = append(rows, p.row(phone, deletes, Categories{low: categories}))
-				continue
-			}
-		}
 		r, ok, err := p.anyLine(line)
 		if err != nil {
 			return rows, err

@@ -21,8 +21,8 @@ import (
 // it, because the system writes changed pages out after half a minute even
 // though nobody will read them. Every piece is written with zeros before it is
 // mapped. A disk that is full is an error there; a page without a place on the
-// disk would kill the process later. And pages of files are small: stores to
-// random places pay for that with about a fifth of the time of reading rows.
+// disk would kill the process later. Pages that are written out cost another
+// fault when they change again.
 //
 // Memory must not be used after close. It is safe for concurrent use.
 type scratch struct {
@@ -73,6 +73,7 @@ func (s *scratch) grow(n int) error {
 	if err != nil {
 		return &os.PathError{Op: "mmap", Path: s.file.Name(), Err: err}
 	}
+	prefault(piece)
 	s.size += int64(size)
 	s.pieces, s.left = append(s.pieces, piece), piece
 	return nil

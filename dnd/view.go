@@ -68,7 +68,11 @@ func (v *View) settle(common *saaf.Verdict, p saaf.Phone) {
 		*common = saaf.Verdict{Reason: saaf.RegistryUnavailable}
 		return
 	}
-	common.Reason = v.snapshot.Lookup(p).reason()
+	if e := v.snapshot.Lookup(p); e.Listed {
+		common.Reason, common.Preferences = e.reason(), e.Categories.String()
+	} else {
+		common.Reason = saaf.NotRegistered
+	}
 }
 
 // CheckAll appends the verdict about each phone to dst, as [View.Check] gives it.
@@ -111,14 +115,10 @@ func (v *View) Info() (in Info, ok bool) {
 	return v.snapshot.Info(), true
 }
 
-// reason is the finding for a number with this entry in a fresh snapshot.
+// reason is the finding for a number that a fresh snapshot lists with this entry.
 func (e Entry) reason() saaf.VerdictReason {
-	switch {
-	case !e.Listed:
-		return saaf.NotRegistered
-	case e.Categories.Empty():
+	if e.Categories.Empty() {
 		return saaf.FullBlock
-	default:
-		return saaf.PartialBlock
 	}
+	return saaf.PartialBlock
 }

@@ -62,7 +62,7 @@ func (s *Service) Push(ctx context.Context, tenant saaf.TenantID, env saaf.Envir
 	return saaf.Lead{
 		ID: l.ID, CampaignID: campaign, Phone: phone,
 		Name: in.Name, Email: in.Email, ExternalID: in.ExternalID, Metadata: in.Metadata,
-		Status: l.Status(), Verdict: l.Verdict, CreatedAt: b.At, UpdatedAt: b.At,
+		Status: l.Status(), Verdict: l.Verdict.Stored(), CreatedAt: b.At, UpdatedAt: b.At,
 	}, nil
 }
 

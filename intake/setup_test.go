@@ -118,7 +118,7 @@ func (b *bundle) loads() {
 
 // pushes pushes one lead.
 func (b *bundle) pushes(ctx context.Context, p saaf.Phone) (saaf.Lead, error) {
-	return b.Push(ctx, b.tenant, saaf.Live, b.campaign, input(p), p, saaf.By{By: saaf.By{Actor: "test"}})
+	return b.Push(ctx, b.tenant, saaf.Live, b.campaign, input(p), p, saaf.By{Actor: "test"})
 }
 
 // input is a lead with something in every member.

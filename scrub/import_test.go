@@ -110,7 +110,7 @@ func TestImportDelta(t *testing.T) {
 	first := b.delta(rows("A", 9_000_000_001) + rows("D", 6_000_000_000))
 	snap := b.imports(first).Snapshot
 	want := saaf.Snapshot{
-		ParentID: base.ID, Mode: saaf.Delta, EffectiveDate: today(), Actor: "test",
+		ParentID: base.ID, ReplacedID: base.ID, BaseSHA256: base.SHA256, Mode: saaf.Delta, EffectiveDate: today(), Actor: "test",
 		Numbers: 200, FullNumbers: 200, Rows: 2, RowsActive: 1, RowsDeleted: 1,
 	}
 	made := cmpopts.IgnoreFields(saaf.Snapshot{}, "ID", "SHA256", "FileBytes", "Files", "CreatedAt")

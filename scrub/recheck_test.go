@@ -65,11 +65,12 @@ func (b *bundle) checkCounts() {
 	if diff := cmp.Diff(want, c.Leads); diff != "" {
 		b.t.Error("counts:", diff)
 	}
-	ids, err := b.store.CampaignsToRecheck(b.t.Context(), true)
+	list, err := b.store.CampaignsToRecheck(b.t.Context(), 0, true)
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if counted := slices.Contains(ids, b.campaign); counted != open {
+	counted := slices.ContainsFunc(list, func(c store.CampaignLeads) bool { return c.ID == b.campaign })
+	if counted != open {
 		b.t.Errorf("unchecked leads are counted: %v, and there: %v", counted, open)
 	}
 }

@@ -12,6 +12,9 @@ import (
 	"testing"
 	"time"
 
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+
 	"saaf"
 	"saaf/dnd"
 	"saaf/intake"
@@ -40,8 +43,10 @@ func setup(t testing.TB) *bundle {
 		t.Fatal(err)
 	}
 	data := t.TempDir()
-	if err := os.WriteFile(filepath.Join(data, databaseName), first.database, 0o600); err != nil {
-		t.Fatal(err)
+	for name, content := range first.files {
+		if err := os.WriteFile(filepath.Join(data, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	b := open(t, data, store.Config{})
 	b.tenant, b.campaign = first.tenant, first.campaign
@@ -52,7 +57,7 @@ const databaseName = "saaf.db"
 
 // start is a store with one tenant and one campaign.
 type start struct {
-	database []byte
+	files    map[string][]byte // of the data directory
 	tenant   saaf.TenantID
 	campaign saaf.CampaignID
 }
@@ -87,8 +92,17 @@ var template = sync.OnceValues(func() (s start, err error) {
 		return s, err
 	}
 	s.tenant, s.campaign = tenant.ID, campaign.ID
-	s.database, err = os.ReadFile(filepath.Join(dir, databaseName))
-	return s, err
+	s.files = map[string][]byte{}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return s, err
+	}
+	for _, e := range entries {
+		if s.files[e.Name()], err = os.ReadFile(filepath.Join(dir, e.Name())); err != nil {
+			return s, err
+		}
+	}
+	return s, nil
 })
 
 // open starts another process, so to speak, on a data directory.
@@ -104,7 +118,7 @@ func open(t testing.TB, data string, cfg store.Config) *bundle {
 		t.Fatal(err)
 	}
 	b := &bundle{t: t, data: data, events: new(events)}
-	b.Service = NewService(Config{Store: st, Registry: registry, Dir: RegistryDir(data), Log: slog.New(b.events)})
+	b.Service = NewService(Config{Store: st, Registry: registry, Dir: RegistryDir(data), Uploads: UploadDir(data), Log: slog.New(b.events)})
 	b.intake = intake.NewService(st, registry, saaf.PhonePolicy{})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	writer := make(chan error, 1)
@@ -264,17 +278,34 @@ func (b *bundle) leads() map[saaf.Phone]saaf.Lead {
 	return byPhone
 }
 
-// moves gives a lead another status, as a dialler or a release would.
+// moves gives a lead another status, as a dialler would: behind the back of the
+// store, which has no way to do that yet.
 func (b *bundle) moves(l saaf.Lead, status saaf.LeadStatus, reason saaf.VerdictReason) {
 	b.t.Helper()
-	verdict := l.Verdict
-	verdict.Reason = reason
-	n, err := b.store.ApplyRechecks(b.t.Context(), l.CampaignID, []store.Recheck{{
-		Lead:   store.UnfinishedLead{ID: l.ID, Phone: l.Phone, Status: l.Status, Reason: l.Verdict.Reason},
-		Status: status, Verdict: verdict,
-	}})
-	if err != nil || n != 1 {
-		b.t.Fatal(n, err)
+	conn, err := sqlite.OpenConn(filepath.Join(b.data, databaseName), sqlite.OpenReadWrite|sqlite.OpenWAL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer conn.Close()
+	unchecked := func(s saaf.LeadStatus, r saaf.VerdictReason) (n int) {
+		if !s.Finished() && !r.Checked() {
+			n = 1
+		}
+		return n
+	}
+	found := []string{"unavailable", "stale", "clean", "full", "partial", "suppressed", "held"}
+	for _, sql := range []string{
+		fmt.Sprintf("UPDATE leads SET status = %d, reason = %d, updated_at = %d WHERE id = %d AND status = %d AND reason = %d",
+			status, reason, time.Now().UnixMilli(), l.ID, l.Status, l.Verdict.Reason),
+		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s - 1 WHERE campaign_id = %d", l.Status, l.CampaignID),
+		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s + 1 WHERE campaign_id = %d", status, l.CampaignID),
+		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s - 1 WHERE campaign_id = %d", found[l.Verdict.Reason], l.CampaignID),
+		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s + 1, unchecked = unchecked + %d WHERE campaign_id = %d",
+			found[reason], unchecked(status, reason)-unchecked(l.Status, l.Verdict.Reason), l.CampaignID),
+	} {
+		if err := sqlitex.ExecuteTransient(conn, sql, nil); err != nil || conn.Changes() != 1 {
+			b.t.Fatal(sql, conn.Changes(), err)
+		}
 	}
 }
 

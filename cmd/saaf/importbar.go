@@ -9,43 +9,113 @@ import (
 	"saaf/dnd"
 )
 
-// importBar draws the progress of an import on a terminal and nothing elsewhere.
-type importBar struct {
+// progressLine draws how far a long piece of work is, on a terminal and nothing
+// elsewhere: a bar, and words behind it. A line stays within 80 columns, since one
+// that is broken cannot be drawn over.
+type progressLine struct {
 	con     *console
 	bar     *progressbar.ProgressBar
-	stage   dnd.Stage
+	stage   string
 	started time.Time
 }
 
-func newImportBar(con *console) *importBar { return &importBar{con: con} }
-
-func (b *importBar) show(p dnd.Progress) {
-	if !b.con.terminal {
+// show draws done of total. Another stage begins a bar of its own. words is given
+// the time since the stage began.
+func (l *progressLine) show(stage string, done, total int64, words func(elapsed time.Duration) string) {
+	if !l.con.terminal {
 		return
 	}
-	if b.bar == nil || p.Stage != b.stage {
-		b.finish()
-		b.stage, b.started = p.Stage, time.Now()
-		b.bar = progressbar.NewOptions64(p.BytesTotal,
-			progressbar.OptionSetWriter(b.con.err),
-			progressbar.OptionShowBytes(true),
-			progressbar.OptionSetPredictTime(true),
+	if l.bar == nil || stage != l.stage {
+		l.finish()
+		l.stage, l.started = stage, time.Now()
+		l.bar = progressbar.NewOptions64(max(total, 1),
+			progressbar.OptionSetWriter(l.con.err),
+			progressbar.OptionSetPredictTime(false), // it is in the words
+			progressbar.OptionSetElapsedTime(false),
+			progressbar.OptionShowDescriptionAtLineEnd(),
+			progressbar.OptionSetWidth(8),
 			progressbar.OptionThrottle(100*time.Millisecond),
 			progressbar.OptionClearOnFinish())
 	}
-	text := string(p.Stage)
-	if p.Stage == dnd.Reading {
-		perSecond := int64(float64(p.Rows) / max(time.Since(b.started).Seconds(), 0.001))
-		text = fmt.Sprintf("%s %s, %s rows/s", p.Stage, p.File, thousands(perSecond))
-	}
-	b.bar.Describe(text)
-	// A bar that cannot be drawn must not stop an import.
-	_ = b.bar.Set64(p.BytesDone)
+	l.bar.Describe(words(time.Since(l.started)))
+	// A bar that cannot be drawn must not stop the work.
+	_ = l.bar.Set64(done)
 }
 
-func (b *importBar) finish() {
-	if b.bar != nil {
-		_ = b.bar.Finish()
-		b.bar = nil
+// finish removes the bar.
+func (l *progressLine) finish() {
+	if l.bar != nil {
+		_ = l.bar.Finish()
+		l.bar = nil
 	}
+}
+
+// importBar draws the progress of an import.
+type importBar struct{ line progressLine }
+
+func newImportBar(con *console) *importBar { return &importBar{progressLine{con: con}} }
+
+func (b *importBar) show(p dnd.Progress) {
+	b.line.show(string(p.Stage), p.BytesDone, p.BytesTotal, func(elapsed time.Duration) string { return importWords(p, elapsed) })
+}
+
+func (b *importBar) finish() { b.line.finish() }
+
+// importWords is an import in words: which of its three stages it is at, bytes,
+// rows, and the time that is left of the stage.
+func importWords(p dnd.Progress, elapsed time.Duration) string {
+	number := map[dnd.Stage]int{dnd.Hashing: 1, dnd.Reading: 2, dnd.Writing: 3}[p.Stage]
+	text := fmt.Sprintf("%d/3 %s %s", number, p.Stage, ofBytes(p.BytesDone, p.BytesTotal))
+	if p.Stage == dnd.Reading {
+		text += ", " + rowsAt(p.Rows, elapsed)
+	}
+	return text + timeLeft(p.BytesDone, p.BytesTotal, elapsed)
+}
+
+// rowsAt is a count of rows and how many come in a second.
+func rowsAt(rows int64, elapsed time.Duration) string {
+	perSecond := int64(float64(rows) / max(elapsed.Seconds(), 0.001))
+	return short(rows) + " rows at " + short(perSecond) + "/s"
+}
+
+// timeLeft is the time until the end, when it goes on as it went so far; "" while
+// it is too early to say.
+func timeLeft(done, total int64, elapsed time.Duration) string {
+	if done <= 0 || elapsed < time.Second {
+		return ""
+	}
+	rest := float64(elapsed) * float64(total-done) / float64(done)
+	return fmt.Sprintf(", %v left", time.Duration(rest).Round(time.Second))
+}
+
+// short is n with one decimal: 999, 12.3k, 345.6M.
+func short(n int64) string {
+	size, unit := unitOf(n)
+	if size == 1 {
+		return fmt.Sprint(n)
+	}
+	return fmt.Sprintf("%.1f%s", float64(n)/size, unit)
+}
+
+// ofBytes is a part of a total in the unit of the total: 5.1/12.4 GB.
+func ofBytes(part, total int64) string {
+	size, unit := unitOf(total)
+	if size == 1 {
+		return fmt.Sprintf("%d/%d B", part, total)
+	}
+	return fmt.Sprintf("%.1f/%.1f %sB", float64(part)/size, float64(total)/size, unit)
+}
+
+func unitOf(n int64) (size float64, unit string) {
+	switch {
+	case n >= 1e12:
+		return 1e12, "T"
+	case n >= 1e9:
+		return 1e9, "G"
+	case n >= 1e6:
+		return 1e6, "M"
+	case n >= 1e3:
+		return 1e3, "k"
+	}
+	return 1, ""
 }

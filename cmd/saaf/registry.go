@@ -16,9 +16,10 @@ import (
 )
 
 type registryCmd struct {
-	Import registryImportCmd `cmd:"" help:"Import registry files; returns when every running server answers from them."`
-	Status registryStatusCmd `cmd:"" help:"Show which snapshot is active, how old it is, and who answers from it."`
-	Check  registryCheckCmd  `cmd:"" help:"Look numbers up in the active snapshot."`
+	Import   registryImportCmd   `cmd:"" help:"Import registry files; returns when every running server answers from them."`
+	Status   registryStatusCmd   `cmd:"" help:"Show which snapshot is active, how old it is, and who answers from it."`
+	Check    registryCheckCmd    `cmd:"" help:"Look numbers up in the active snapshot."`
+	Generate registryGenerateCmd `cmd:"" help:"Write files of made-up numbers, for trials and measurements."`
 }
 
 type registryImportCmd struct {
