@@ -463,10 +463,23 @@ func TestOrderOfChecks(t *testing.T) {
 			b.do("GET", "/campaigns/none", "", as(key))
 			return key
 		}
+		type callersOf struct {
+			scope saaf.Scope
+			who   callers
+		}
+		known := map[callersOf]map[int]string{}
 		for _, rt := range routes() {
 			others := slices.DeleteFunc(saaf.AllScopes(), func(s saaf.Scope) bool { return s == rt.scope })
-			keys := map[int]string{}
+			// Making a key costs a write: routes that ask for the same share theirs.
+			keys := known[callersOf{rt.scope, rt.who}]
+			if keys == nil {
+				keys = map[int]string{}
+				known[callersOf{rt.scope, rt.who}] = keys
+			}
 			for wrong := range wrongCampaign {
+				if keys[wrong] != "" {
+					continue
+				}
 				spec := auth.KeySpec{Operator: rt.who == operatorKeys && wrong&wrongOperator == 0}
 				if wrong&wrongScope != 0 {
 					spec.Scopes = others

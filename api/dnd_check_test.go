@@ -100,16 +100,16 @@ func TestCheckSeesTheListsThatCount(t *testing.T) {
 	b.do("POST", "/suppressions", `{"phone":"9876543212","reason":"test"}`, as(testKey)).is(201)
 	b.do("POST", "/suppressions", `{"phone":"9876543213","scope":"all","reason":"court order"}`, as(b.operator)).is(201)
 	for key, want := range map[string]string{b.key: "101", testKey: "111", stranger: "001"} {
-		got := ""
+		var got strings.Builder
 		for _, r := range b.check(key, `"9876543211"`, `"9876543212"`, `"9876543213"`) {
 			if strings.Contains(r, `"suppressed"`) {
-				got += "1"
+				got.WriteString("1")
 			} else {
-				got += "0"
+				got.WriteString("0")
 			}
 		}
-		if got != want {
-			t.Errorf("%s, want %s", got, want)
+		if got.String() != want {
+			t.Errorf("%s, want %s", got.String(), want)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -128,9 +129,7 @@ func TestDNDReport(t *testing.T) {
 		reasons := func(more map[string]any) map[string]any {
 			all := map[string]any{"registry_unavailable": 0.0, "registry_stale": 0.0, "not_registered": 0.0, "ncpr_full_block": 0.0, "ncpr_partial_block": 0.0,
 				"suppressed": 0.0, "held_after_block": 0.0}
-			for reason, n := range more {
-				all[reason] = n
-			}
+			maps.Copy(all, more)
 			return all
 		}
 		expect("nothing", map[string]any{"campaign_id": campaign, "total": 0.0, "checked": 0.0, "unchecked": 0.0, "reasons": reasons(nil),

@@ -88,13 +88,13 @@ func TestSuppressionScopes(t *testing.T) {
 	// Whom each of them blocks.
 	keys := map[string]string{campaign: b.key, other: b.key, testing: testKey, theirs: stranger}
 	for id, want := range map[string]string{campaign: "11110", other: "00110", testing: "00111", theirs: "00010"} {
-		got := ""
+		var got strings.Builder
 		for i := range 5 {
 			a := b.do("POST", "/campaigns/"+id+"/leads", fmt.Sprintf(`{"phone":"987654321%d"}`, i+1), as(keys[id])).is(201)
-			got += map[string]string{"dnd": "1", "pending": "0"}[a.text("status")]
+			got.WriteString(map[string]string{"dnd": "1", "pending": "0"}[a.text("status")])
 		}
-		if got != want {
-			t.Errorf("%s blocks %s, want %s", id, got, want)
+		if got.String() != want {
+			t.Errorf("%s blocks %s, want %s", id, got.String(), want)
 		}
 	}
 	for _, tc := range []struct {

@@ -41,7 +41,7 @@ func (s *Stream) Read(p []byte) (int, error) {
 		return n, nil
 	case err == io.EOF:
 		// The server goes on reading, to see whether the caller goes away, and would take
-		// a deadline that passes while the body is worked on for that.
+		// a deadline that passes for that.
 		_ = s.conn.SetReadDeadline(time.Time{})
 		return n, err
 	}
