@@ -27,7 +27,7 @@ func (b *bundle) rechecked() {
 	}
 }
 
-// held makes a campaign with these leads held, which a registry of an hour ago had,
+// held makes a campaign with these leads held, which the registry before had,
 // and returns the campaign and the leads.
 func (b *bundle) held(phones ...saaf.Phone) (campaign string, leads []string) {
 	b.t.Helper()
@@ -40,7 +40,6 @@ func (b *bundle) held(phones ...saaf.Phone) (campaign string, leads []string) {
 	for _, p := range phones {
 		leads = append(leads, b.push(campaign, p.National()))
 	}
-	time.Sleep(time.Hour)
 	b.fresh()
 	b.rechecked()
 	return campaign, leads

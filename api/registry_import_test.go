@@ -51,16 +51,11 @@ func (b *bundle) working(work ...func(context.Context) error) {
 	})
 }
 
-// imported waits in a bubble until an import has ended.
+// imported is an import when all that is under way in the bubble has been done.
 func (b *bundle) imported(id string) answer {
 	b.t.Helper()
-	for {
-		a := b.do("GET", "/dnd/registry/imports/"+id, "", b.byOperator()).is(200)
-		if state := a.text("state"); state != "queued" && state != "running" {
-			return a
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	synctest.Wait()
+	return b.do("GET", "/dnd/registry/imports/"+id, "", b.byOperator()).is(200)
 }
 
 // arrived are the files in the upload directory.
