@@ -37,7 +37,7 @@ const (
 	bucketSize  = 64
 	bucketShare = 4 // entries for each bucket, on the average
 
-	// maxOverlay is how many entries an overlay may have. At foldLimit an import
+	// maxOverlay is how many entries an overlay may have. Above foldLimit an import
 	// writes a new base instead.
 	maxOverlay = 4_000_000
 	foldLimit  = 2_000_000
