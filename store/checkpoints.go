@@ -35,8 +35,8 @@ func (s *Store) Checkpoint(ctx context.Context) (made bool, err error) {
 		if err != nil {
 			return err
 		}
-		const sqlInsertCheckpoint = `INSERT INTO checkpoints (seq, at, text, signature) VALUES ($1, $2, $3, $4)`
-		_, err = t.exec(sqlInsertCheckpoint, c.Seq, t.now, signed.Text, signed.Signature)
+		const sqlInsertCheckpoint = `INSERT INTO checkpoints (seq, text, signature) VALUES ($1, $2, $3)`
+		_, err = t.exec(sqlInsertCheckpoint, c.Seq, signed.Text, signed.Signature)
 		made = err == nil
 		return err
 	})

@@ -78,6 +78,8 @@ func makeFiles(dir string, mask int) error {
 	go func() { writer <- s.Run(ctx) }()
 	_, err = s.CreateTenant(ctx, "Asha Finance")
 	want := map[string]os.FileMode{dir: 0o700, lockDir: 0o700, filepath.Join(lockDir, lockName): 0o600}
+	want[filepath.Join(dir, pepperName)] = 0o600
+	want[filepath.Join(dir, signingKeyName)] = 0o600
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		want[filepath.Join(dir, fileName+suffix)] = 0o600
 	}

@@ -259,15 +259,16 @@ func (t *tx) leadsOf(c campaignRef, s *saaf.Suppression) (list []UnfinishedLead,
 		return list, unfinishedByPhone(t.conn, c.id, s.Phone, &list)
 	}
 	hasher := t.hasher(s.TenantID)
+	// The finding stands in it as a number, for the index of the suppressed leads.
 	const sqlSuppressedLeads = `
 		SELECT id, phone, status, reason FROM leads
-		 WHERE campaign_id = $1 AND reason = $2 AND status < $3 ORDER BY id`
+		 WHERE campaign_id = $1 AND reason = 5 AND status < $2 ORDER BY id`
 	err = query(t.conn, sqlSuppressedLeads, func(r row) error {
 		if l := scanUnfinished(r); hasher.Hash(l.Phone) == s.Hash {
 			list = append(list, l)
 		}
 		return nil
-	}, c.id, saaf.Suppressed, saaf.LeadCompleted)
+	}, c.id, saaf.LeadCompleted)
 	return list, err
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -84,6 +85,8 @@ func (t *tx) suppress(tenant saaf.TenantID, env saaf.Environment, n *NewSuppress
 		if _, err := readCampaign(t.conn, tenant, env, n.Campaign); err != nil {
 			return Suppressed{}, err
 		}
+	default:
+		return Suppressed{}, fmt.Errorf("there is no scope %q", n.Scope)
 	}
 	s.Hash = t.hasher(s.TenantID).Hash(n.Phone)
 	there, found, err := t.findSuppression(&s)
@@ -179,6 +182,7 @@ var errNoSuppression = &saaf.Error{Code: saaf.NotFound, Word: "not_found", Messa
 // the same transaction: one that nothing else blocks is held. find asks the
 // registry. A suppression of the whole deployment has the tenant 0.
 func (s *Store) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.SuppressionID, by saaf.By, reason string, find Finder) (lifted saaf.Suppression, err error) {
+	reason = saaf.MaskNumbers(reason)
 	err = s.write(ctx, 1, func(t *tx) error {
 		const sqlSuppression = `SELECT ` + suppressionColumns + ` WHERE id = $1 AND tenant_id = $2 AND ended_at IS NULL`
 		found := false
