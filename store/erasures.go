@@ -169,13 +169,13 @@ func (s *Store) RunErasures(ctx context.Context) error {
 // them in the free space of its pages is overwritten. Readers that are under way
 // can keep it from that: left is true then, and it must be tried again.
 func (s *Store) ScrubErased(ctx context.Context) (left bool, err error) {
-	const sqlUnfinishedErasures = `SELECT id FROM erasures WHERE state = $1 ORDER BY id`
+	const sqlUnfinishedErasures = `SELECT id FROM erasures WHERE finished_at IS NULL ORDER BY id`
 	var ids []saaf.ErasureID
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		return query(conn, sqlUnfinishedErasures, func(r row) error {
 			ids = append(ids, saaf.ErasureID(r.int64()))
 			return nil
-		}, erasureRunning)
+		})
 	})
 	if err != nil || len(ids) == 0 {
 		return false, wrap("find erasures", err)

@@ -264,23 +264,12 @@ type SuppressionFilter struct {
 // Suppressions lists the suppressions of a tenant, newest first; tenant 0 has those
 // of the whole deployment. A key of the test environment sees its own alone.
 func (s *Store) Suppressions(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, f SuppressionFilter, below saaf.Cursor, limit int) (list []saaf.Suppression, err error) {
-	w := where{}
-	w.and("tenant_id = ?", tenant)
-	w.and("environment = ?", env)
-	if below != 0 {
-		w.and("id < ?", below)
-	}
+	var hash []byte
 	if f.Phone != nil {
-		hash := s.Hasher(tenant).Hash(*f.Phone)
-		w.and("phone_hash = ?", hash[:])
+		h := s.Hasher(tenant).Hash(*f.Phone)
+		hash = h[:]
 	}
-	if f.Campaign != nil {
-		w.and("campaign_id = ?", *f.Campaign)
-	}
-	if !f.Ended {
-		w.and("ended_at IS NULL")
-	}
-	sql, args := w.build(`SELECT `+suppressionColumns, "ORDER BY id DESC LIMIT ?", limit)
+	sql, args := suppressionsQuery(tenant, env, f, hash, below, limit)
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		list = nil
 		return query(conn, sql, func(r row) error {
@@ -289,6 +278,25 @@ func (s *Store) Suppressions(ctx context.Context, tenant saaf.TenantID, env saaf
 		}, args...)
 	})
 	return list, wrap("list suppressions", err)
+}
+
+func suppressionsQuery(tenant saaf.TenantID, env saaf.Environment, f SuppressionFilter, hash []byte, below saaf.Cursor, limit int) (sql string, args []any) {
+	w := where{}
+	w.and("tenant_id = ?", tenant)
+	w.and("environment = ?", env)
+	if below != 0 {
+		w.and("id < ?", below)
+	}
+	if hash != nil {
+		w.and("phone_hash = ?", hash)
+	}
+	if f.Campaign != nil {
+		w.and("campaign_id = ?", *f.Campaign)
+	}
+	if !f.Ended {
+		w.and("ended_at IS NULL")
+	}
+	return w.build(`SELECT `+suppressionColumns, "ORDER BY id DESC LIMIT ?", limit)
 }
 
 // SuppressedBy finds for each phone the suppression of the tenant, or of the

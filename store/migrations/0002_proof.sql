@@ -96,6 +96,7 @@ CREATE TABLE suppressions (
 );
 CREATE UNIQUE INDEX suppressions_one ON suppressions (tenant_id, phone_hash, campaign_id, environment) WHERE ended_at IS NULL;
 CREATE INDEX suppressions_changed ON suppressions (changed_seq);
+CREATE INDEX suppressions_phone ON suppressions (tenant_id, phone_hash, id);
 CREATE INDEX suppressions_list ON suppressions (tenant_id, id);
 CREATE INDEX suppressions_expiry ON suppressions (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
 
@@ -159,3 +160,4 @@ CREATE TABLE erasures (
   finished_at  BIGINT
 );
 CREATE INDEX erasures_tenant ON erasures (tenant_id, id);
+CREATE INDEX erasures_unfinished ON erasures (id) WHERE finished_at IS NULL;

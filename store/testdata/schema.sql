@@ -102,6 +102,8 @@ CREATE TABLE erasures (
 
 CREATE INDEX erasures_tenant ON erasures (tenant_id, id);
 
+CREATE INDEX erasures_unfinished ON erasures (id) WHERE finished_at IS NULL;
+
 CREATE TABLE leads (
   campaign_id BIGINT  NOT NULL,
   id          INTEGER NOT NULL PRIMARY KEY,
@@ -238,6 +240,8 @@ CREATE INDEX suppressions_expiry ON suppressions (expires_at) WHERE ended_at IS 
 CREATE INDEX suppressions_list ON suppressions (tenant_id, id);
 
 CREATE UNIQUE INDEX suppressions_one ON suppressions (tenant_id, phone_hash, campaign_id, environment) WHERE ended_at IS NULL;
+
+CREATE INDEX suppressions_phone ON suppressions (tenant_id, phone_hash, id);
 
 CREATE TABLE tenants (
   id         BIGINT NOT NULL PRIMARY KEY,
