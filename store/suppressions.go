@@ -59,7 +59,9 @@ func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 	err = s.write(ctx, len(list), func(t *tx) error {
 		made = make([]Suppressed, 0, len(list))
 		for i := range list {
-			one, err := t.suppress(tenant, env, &list[i], by)
+			n := list[i]
+			n.Expires = n.Expires.UTC().Truncate(time.Millisecond) // as it is stored
+			one, err := t.suppress(tenant, env, &n, by)
 			if err != nil {
 				return err
 			}
