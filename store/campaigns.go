@@ -191,7 +191,7 @@ func (s *Store) DeleteCampaign(ctx context.Context, tenant saaf.TenantID, env sa
 		if d := t.counts[id]; d != nil { // of this transaction, not in the table yet
 			fact.Leads += d.leads.Total()
 		}
-		return t.record(tenant, id, saaf.StageDeletion, by, "", fact)
+		return t.record(tenant, id, env, saaf.StageDeletion, by, "", fact)
 	})
 	if err == nil {
 		s.purge.ring()

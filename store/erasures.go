@@ -38,11 +38,12 @@ type erasureFact struct {
 	Suppressions int            `json:"suppressions"`
 }
 
-// Erase deletes the leads of a person from all campaigns of the tenant, in both
-// environments, and the phone from the tenant's suppressions, which go on blocking.
+// Erase deletes the leads of a person from all campaigns of the tenant, and the
+// phone from the tenant's suppressions, which go on blocking: with a test
+// environment those of tests alone, otherwise those of both environments.
 // The evidence stays: it never held the phone. What is left of it in the files of
 // the store goes with [Store.ScrubErased], which the erasure waits for.
-func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, phone saaf.Phone, by saaf.By, reason string) (e Erasure, err error) {
+func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, phone saaf.Phone, by saaf.By, reason string) (e Erasure, err error) {
 	err = s.write(ctx, 1, func(t *tx) error {
 		var known int64
 		const sqlTenantThere = `SELECT count(*) FROM tenants WHERE id = $1`
@@ -54,11 +55,11 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, phone saaf.Phon
 		}
 		e = Erasure{ID: saaf.ErasureID(t.ids.Next()), TenantID: tenant, Phone: t.hasher(tenant).Hash(phone),
 			Reason: saaf.MaskNumbers(reason), Actor: by.Actor, CreatedAt: t.now}
-		if e.Leads, err = t.eraseLeads(tenant, phone); err != nil {
+		if e.Leads, err = t.eraseLeads(tenant, env, phone); err != nil {
 			return err
 		}
-		const sqlForgetPhone = `UPDATE suppressions SET phone = NULL, updated_at = $1 WHERE tenant_id = $2 AND phone_hash = $3 AND phone IS NOT NULL`
-		if e.Suppressions, err = t.exec(sqlForgetPhone, t.now, tenant, e.Phone[:]); err != nil {
+		const sqlForgetPhone = `UPDATE suppressions SET phone = NULL, updated_at = $1 WHERE tenant_id = $2 AND phone_hash = $3 AND phone IS NOT NULL AND (environment = $4 OR $4 = $5)`
+		if e.Suppressions, err = t.exec(sqlForgetPhone, t.now, tenant, e.Phone[:], env, saaf.Live); err != nil {
 			return err
 		}
 		const sqlInsertErasure = `
@@ -68,7 +69,7 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, phone saaf.Phon
 		if err != nil {
 			return err
 		}
-		return t.record(tenant, 0, saaf.StageErasure, by, e.Reason, erasureFact{e.ID, e.Phone, e.Leads, e.Suppressions})
+		return t.record(tenant, 0, env, saaf.StageErasure, by, e.Reason, erasureFact{e.ID, e.Phone, e.Leads, e.Suppressions})
 	})
 	if err == nil {
 		s.erasing.ring()
@@ -78,9 +79,9 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, phone saaf.Phon
 
 // eraseLeads deletes the leads of a tenant that have the phone, those of deleted
 // campaigns too.
-func (t *tx) eraseLeads(tenant saaf.TenantID, phone saaf.Phone) (n int, err error) {
+func (t *tx) eraseLeads(tenant saaf.TenantID, env saaf.Environment, phone saaf.Phone) (n int, err error) {
 	const (
-		sqlEveryCampaign = `SELECT id FROM campaigns WHERE tenant_id = $1`
+		sqlEveryCampaign = `SELECT id FROM campaigns WHERE tenant_id = $1 AND (environment = $2 OR $2 = $3)`
 		sqlLeadStands    = `SELECT id, status, reason FROM leads WHERE campaign_id = $1 AND phone = $2`
 		sqlEraseLead     = `DELETE FROM leads WHERE campaign_id = $1 AND id = $2`
 		sqlKeepFloor     = `UPDATE deployment SET id_floor = max(id_floor, $1)`
@@ -89,7 +90,7 @@ func (t *tx) eraseLeads(tenant saaf.TenantID, phone saaf.Phone) (n int, err erro
 	err = query(t.conn, sqlEveryCampaign, func(r row) error {
 		ids = append(ids, saaf.CampaignID(r.int64()))
 		return nil
-	}, tenant)
+	}, tenant, env, saaf.Live)
 	if err != nil {
 		return 0, err
 	}

@@ -99,7 +99,7 @@ func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) 
 	for i := range b.Leads {
 		l := &b.Leads[i]
 		t.wrote = true
-		e, err := t.entry(entryKey{tenant, b.Campaign, saaf.StageIngest, l.Verdict.Snapshot.ID, b.Source})
+		e, err := t.entry(entryKey{tenant, b.Campaign, env, saaf.StageIngest, l.Verdict.Snapshot.ID, b.Source})
 		if err != nil {
 			return err
 		}

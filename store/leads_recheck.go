@@ -194,7 +194,7 @@ func (t *tx) recheck(c campaignRef, r *Recheck, j judging) (changed, hit bool, e
 // move stores what was decided about a lead, its counts and its evidence. It does
 // nothing when the lead is no longer what it was.
 func (t *tx) move(c campaignRef, was UnfinishedLead, l *judged, status saaf.LeadStatus, reason saaf.VerdictReason, v *saaf.Verdict, j judging) (moved bool, err error) {
-	e, err := t.entry(entryKey{c.tenant, c.id, j.stage, v.Snapshot.ID, j.source})
+	e, err := t.entry(entryKey{c.tenant, c.id, c.env, j.stage, v.Snapshot.ID, j.source})
 	if err != nil {
 		return false, err
 	}

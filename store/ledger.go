@@ -17,6 +17,7 @@ const writerID = 1
 type entryKey struct {
 	tenant   saaf.TenantID
 	campaign saaf.CampaignID
+	env      saaf.Environment // "": of both
 	stage    saaf.Stage
 	snapshot saaf.SnapshotID
 	source   string
@@ -98,10 +99,10 @@ func entryRequest(by saaf.By, reason string) saaf.EntryRequest {
 }
 
 // record writes an entry that holds a fact.
-func (t *tx) record(tenant saaf.TenantID, campaign saaf.CampaignID, stage saaf.Stage, by saaf.By, reason string, fact any) error {
+func (t *tx) record(tenant saaf.TenantID, campaign saaf.CampaignID, env saaf.Environment, stage saaf.Stage, by saaf.By, reason string, fact any) error {
 	t.wrote = true
 	return t.open(&openEntry{
-		entryKey: entryKey{tenant: tenant, campaign: campaign, stage: stage},
+		entryKey: entryKey{tenant: tenant, campaign: campaign, env: env, stage: stage},
 		requests: []saaf.EntryRequest{entryRequest(by, reason)},
 		fact:     fact,
 	})
@@ -118,7 +119,7 @@ func (t *tx) flushLedger() error {
 		}
 		t.head.Seq++
 		head, err := json.Marshal(saaf.EntryHead{
-			Version: 1, Deployment: t.deployment, Tenant: e.tenant, Campaign: e.campaign, Entry: e.id,
+			Version: 1, Deployment: t.deployment, Tenant: e.tenant, Campaign: e.campaign, Environment: e.env, Entry: e.id,
 			Writer: writerID, Seq: t.head.Seq, At: t.now, Stage: e.stage, RuleVersion: saaf.RuleVersion,
 			Source: e.source, Snapshot: e.snapshot, Requests: e.requests, Decisions: e.n, Fact: e.fact,
 		})

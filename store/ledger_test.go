@@ -208,11 +208,11 @@ func everyWrite(b *bundle) []ledgerWrite {
 			return err
 		}, []saaf.EntryHead{resting(decisions(saaf.StageManual, 1, saaf.SourceFile, asha, "consent"))}},
 		{"checks", func(b *bundle) error {
-			return b.RecordChecks(b.ctx, b.tenant, "outside", asha, []Checked{{phone(7), verdict(saaf.NotRegistered, snap)}, {phone(8), verdict(saaf.FullBlock, snap)}})
+			return b.RecordChecks(b.ctx, b.tenant, saaf.Live, "outside", asha, []Checked{{phone(7), verdict(saaf.NotRegistered, snap)}, {phone(8), verdict(saaf.FullBlock, snap)}})
 		}, []saaf.EntryHead{resting(entry(saaf.StageManual, func(h *saaf.EntryHead) {
 			h.Source, h.Decisions, h.Requests[0].Decisions = "outside", 2, 2
 		}))}},
-		{"no checks", func(b *bundle) error { return b.RecordChecks(b.ctx, b.tenant, "outside", asha, nil) }, nil},
+		{"no checks", func(b *bundle) error { return b.RecordChecks(b.ctx, b.tenant, saaf.Live, "outside", asha, nil) }, nil},
 		{"refusal", func(b *bundle) error { return b.RecordRefusal(b.ctx, asha, map[string]any{"rule": "too_few"}) },
 			[]saaf.EntryHead{deployment(fact(saaf.StageRefusal, asha, "", map[string]any{"rule": "too_few"}))}},
 		{"import", func(b *bundle) error {
@@ -226,7 +226,10 @@ func everyWrite(b *bundle) []ledgerWrite {
 			_, _, err = b.RollBack(b.ctx, reg.Active.ID, snap.ID, asha, "it was the wrong file, says 9876543210")
 			return err
 		}, []saaf.EntryHead{deployment(fact(saaf.StageRegistry, asha, "it was the wrong file, says xxxxxx3210", map[string]any{"activation": 3.0, "rolled_back": true}))}},
-		{"erasure", func(b *bundle) error { _, err := b.Erase(b.ctx, b.tenant, phone(2), asha, "asked"); return err },
+		{"erasure", func(b *bundle) error {
+			_, err := b.Erase(b.ctx, b.tenant, saaf.Live, phone(2), asha, "asked")
+			return err
+		},
 			[]saaf.EntryHead{fact(saaf.StageErasure, asha, "asked", map[string]any{"leads": 1.0, "suppressions": 0.0})}},
 		{"checkpoint", func(b *bundle) error { _, err := b.Checkpoint(b.ctx); return err }, nil},
 		{"sweep", func(b *bundle) error { return b.SweepProgress(b.ctx, saaf.Sweep{Activation: 3, Done: 1}) }, nil},
@@ -282,7 +285,7 @@ func TestUndoneJobsLeaveNoEntries(t *testing.T) {
 				_, err := x.suppress(b.tenant, saaf.Live, &NewSuppression{Scope: saaf.TenantScope, Phone: phone(1)}, asha)
 				return err
 			},
-			"fact": func(x *tx) error { return x.record(b.tenant, 0, saaf.StageRefusal, asha, "", "fact") },
+			"fact": func(x *tx) error { return x.record(b.tenant, 0, saaf.Live, saaf.StageRefusal, asha, "", "fact") },
 		} {
 			n := len(b.chain())
 			release := b.block()

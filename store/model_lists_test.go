@@ -218,7 +218,7 @@ func (m *model) erase(rt *rapid.T) {
 			s.erased = true
 		}
 	}
-	e, err := m.process(rt).Erase(m.ctx, tenant, p, saaf.System, "asked for")
+	e, err := m.process(rt).Erase(m.ctx, tenant, saaf.Live, p, saaf.System, "asked for")
 	if err != nil || e.Leads != leads || e.Suppressions != lists {
 		rt.Fatalf("Erase = %+v, %v; want %d leads and %d suppressions", e, err, leads, lists)
 	}

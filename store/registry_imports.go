@@ -169,11 +169,13 @@ func (s *Store) ImportEnded(ctx context.Context, im RegistryImport) error {
 
 // completeImport ends an import in the transaction that activates its snapshot, so
 // that after a crash it is not done twice.
-func (t *tx) completeImport(id saaf.RegistryImportID, snapshot saaf.SnapshotID) error {
+func (t *tx) completeImport(id saaf.RegistryImportID, s *saaf.Snapshot) error {
 	const sqlCompleteImport = `
-		UPDATE registry_imports SET state = $1, snapshot_id = $2, finished_at = $3
-		 WHERE id = $4 AND state IN ($5, $6)`
-	n, err := t.exec(sqlCompleteImport, ImportCompleted, snapshot, t.now, id, ImportQueued, ImportRunning)
+		UPDATE registry_imports SET state = $1, snapshot_id = $2, finished_at = $3, stage = $4, bytes_done = bytes_total,
+		  rows_read = $5, rows_active = $6, rows_deleted = $7, malformed = $8, conflicts = $9
+		 WHERE id = $10 AND state IN ($11, $12)`
+	n, err := t.exec(sqlCompleteImport, ImportCompleted, s.ID, t.now, "", s.Rows, s.RowsActive, s.RowsDeleted, s.Malformed, s.Conflicts,
+		id, ImportQueued, ImportRunning)
 	if err == nil && n == 0 {
 		err = &saaf.Error{Code: saaf.Conflict, Word: "import_ended", Message: "This import has ended already"}
 	}

@@ -135,7 +135,7 @@ func (s *Store) ActivateSnapshot(ctx context.Context, snap saaf.Snapshot, agains
 			return err
 		}
 		if cause.Import != 0 {
-			if err := t.completeImport(cause.Import, made.ID); err != nil {
+			if err := t.completeImport(cause.Import, &made); err != nil {
 				return err
 			}
 		}

@@ -172,7 +172,7 @@ type suppressionFact struct {
 }
 
 func (t *tx) recordSuppression(what string, s *saaf.Suppression, by saaf.By, reason string) error {
-	return t.record(s.TenantID, 0, saaf.StageSuppression, by, reason, suppressionFact{
+	return t.record(s.TenantID, 0, s.Environment, saaf.StageSuppression, by, reason, suppressionFact{
 		What: what, Suppression: s.ID, Scope: string(s.Scope), Campaign: s.CampaignID, Environment: s.Environment,
 		Phone: s.Hash, Source: s.Source, Expires: s.ExpiresAt,
 	})

@@ -49,7 +49,7 @@ func (c *eraseCmd) Run(ctx context.Context, con *console) error {
 		return &usageError{"--reason: " + wrong.Msg}
 	}
 	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
-		e, err := st.Erase(ctx, tenant, phone, saaf.By{Actor: actor()}, reason)
+		e, err := st.Erase(ctx, tenant, saaf.Live, phone, saaf.By{Actor: actor()}, reason)
 		if err != nil {
 			return err
 		}
