@@ -171,7 +171,7 @@ func NewEvidence(ctx context.Context, st *store.Store, req EvidenceRequest) (*Ev
 	if err != nil {
 		return nil, err
 	}
-	if err := ev.prove(ctx, st, entries); err != nil {
+	if err := ev.prove(ctx, st, entries, pathLimits{maxPath, maxPaths}); err != nil {
 		return nil, err
 	}
 	if err := ev.copyLeads(ctx, st, req); err != nil {

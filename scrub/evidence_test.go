@@ -269,6 +269,43 @@ func TestParseEvidenceRange(t *testing.T) {
 	}
 }
 
+// An entry that is too far from its checkpoint stands in the export without a path,
+// and says so when it is verified; the others have theirs.
+func TestEvidencePathLimits(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.push(asha)
+	for n := range saaf.Phone(4) {
+		b.push(ravi + n)
+	}
+	if _, err := b.Check(t.Context(), b.tenant, saaf.Live, []saaf.Phone{asha}, saaf.System); err != nil {
+		t.Fatal(err)
+	}
+	ev := b.evidence(EvidenceRequest{Phone: asha})
+	verify := func() error {
+		return VerifyEvidence(bytes.NewReader(export(t, ev)), b.store.PublicKey())
+	}
+	if n := len(ev.Proof.Entries[0].Path); n != 4 || verify() != nil {
+		t.Errorf("a path of %d, %v", n, verify())
+	}
+	entries := b.entries()
+	mine := []saaf.EntryRow{entries[0], entries[5]}
+	for limits, want := range map[pathLimits][]int64{
+		{5, 5}: {1, 1}, {4, 5}: {0, 1}, {5, 4}: {0, 1}, {0, 0}: {0, 1}, {5, 0}: {0, 1},
+	} {
+		if err := ev.prove(t.Context(), b.store, mine, limits); err != nil {
+			t.Fatal(err)
+		}
+		got := []int64{ev.Proof.Entries[0].Checkpoint, ev.Proof.Entries[1].Checkpoint}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("limits %v: %s", limits, diff)
+		}
+		if err := verify(); (err == nil) != (want[0] == 1) {
+			t.Errorf("limits %v: %v", limits, err)
+		}
+	}
+}
+
 // Every byte of an export is either proved, and then a flip of it is found, or it
 // is none of what an export can prove.
 func TestEvidenceEveryByte(t *testing.T) {

@@ -473,6 +473,60 @@ func (i *intruder) resign(entries []saaf.EntryRow, key ed25519.PrivateKey, seqs 
 	}
 }
 
+// Checkpoints that are signed by the right key and still are not right.
+func TestVerifyFindsWrongCheckpoints(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.push(asha)
+	b.push(ravi)
+	i := b.intrude()
+	entries := b.entries()
+	_, own, err := ed25519.GenerateKey(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := VerifyOptions{PublicKey: own.Public().(ed25519.PublicKey)}
+	head := func(n int) saaf.CheckpointHead {
+		return saaf.CheckpointHead{Writer: 1, Seq: int64(n), Entry: entries[n-1].ID, Hash: entries[n-1].Hash}
+	}
+	at := time.Now().UTC().Truncate(time.Millisecond)
+	for what, change := range map[string]func(*saaf.Checkpoint){
+		"":                      func(*saaf.Checkpoint) {},
+		"of another deployment": func(c *saaf.Checkpoint) { c.Deployment++ },
+		"of another time":       func(c *saaf.Checkpoint) { c.At = c.At.Add(time.Millisecond) },
+		"of another number":     func(c *saaf.Checkpoint) { c.Seq = 3 },
+		"behind another":        func(c *saaf.Checkpoint) { c.Before[0]++ },
+		"of no chain":           func(c *saaf.Checkpoint) { c.Heads = nil },
+		"of two chains":         func(c *saaf.Checkpoint) { c.Heads = append(c.Heads, c.Heads[0]) },
+		"of an earlier entry":   func(c *saaf.Checkpoint) { c.Heads[0] = head(1) },
+		"of another entry":      func(c *saaf.Checkpoint) { c.Heads[0].Entry++ },
+		"of another writer":     func(c *saaf.Checkpoint) { c.Heads[0].Writer++ },
+		"of another version":    func(c *saaf.Checkpoint) { c.Version = 2 },
+		"of what is not there":  func(c *saaf.Checkpoint) { c.Heads[0].Seq = 9 },
+	} {
+		i.resign(entries, own, 2)
+		first := i.row("checkpoints", "text, signature", "seq", 1)
+		before := saaf.SignedCheckpoint{Text: first[0].([]byte), Signature: first[1].([]byte)}
+		c := saaf.Checkpoint{Version: 1, Deployment: b.store.Deployment(), Seq: 2, At: at, Before: before.Hash(), Heads: []saaf.CheckpointHead{head(2)}}
+		change(&c)
+		signed, err := c.Sign(own)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i.run("INSERT INTO checkpoints (seq, at, text, signature) VALUES (2, ?, ?, ?)", at.UnixMilli(), signed.Text, signed.Signature)
+		rep, p := i.broken(o)
+		if what == "" {
+			if p != nil || rep.Checkpoints != 2 {
+				t.Fatalf("a good one: %v", p)
+			}
+			continue
+		}
+		if p == nil || p.Checkpoint != 2 || rep.Checkpoints != 1 {
+			t.Errorf("%s: %+v, %d good", what, p, rep.Checkpoints)
+		}
+	}
+}
+
 // A ledger that was written anew as a whole, by somebody who can also sign.
 func TestVerifyAgainstLodgedCheckpoints(t *testing.T) {
 	t.Parallel()
