@@ -28,6 +28,10 @@ type Config struct {
 
 	MaxBody     int64 // bytes of one body, default 16 MiB
 	MaxInFlight int64 // bytes of all bodies in flight, default 256 MiB, at least MaxBody
+
+	// UploadIdle is how long nothing may come of a registry file before it is given
+	// up, default 60 s. The time limits of the server do not count for it.
+	UploadIdle time.Duration
 }
 
 // API serves the routes.
@@ -40,6 +44,7 @@ type API struct {
 	ready   func() error
 	web     web.Adapter
 	bodies  web.Bodies
+	idle    time.Duration // of uploads
 }
 
 // New returns an API.
@@ -51,7 +56,11 @@ func New(c Config) *API {
 		c.MaxInFlight = web.DefaultMaxInFlight
 	}
 	c.MaxInFlight = max(c.MaxInFlight, c.MaxBody) // or the largest body would never get in
+	if c.UploadIdle <= 0 {
+		c.UploadIdle = web.DefaultIdle
+	}
 	return &API{
+		idle:  c.UploadIdle,
 		store: c.Store, auth: c.Auth, intake: c.Intake, scrub: c.Scrub, ready: c.Ready,
 		web:    web.Adapter{Log: c.Log.With("component", "api")},
 		bodies: web.Bodies{Max: c.MaxBody, MaxInFlight: c.MaxInFlight},
@@ -71,8 +80,8 @@ func (c *call) by() saaf.By {
 	return saaf.By{Request: web.EventOf(c.r.Context()).RequestID, Actor: c.key.ID.String()}
 }
 
-// serve checks, in the order of the contract: key, rate, scope, campaign. The
-// body and the state are the handler's.
+// serve checks, in the order of the contract: key, rate, scope, operator, campaign.
+// The body and the state are the handler's.
 func (a *API) serve(rt route) web.Handler {
 	namesCampaign := strings.Contains(rt.path, "{campaign_id}")
 	return func(w http.ResponseWriter, r *http.Request) error {
@@ -92,6 +101,11 @@ func (a *API) serve(rt route) web.Handler {
 		}
 		if err := auth.Require(key, rt.scope); err != nil {
 			return err
+		}
+		if rt.who == operatorKeys {
+			if err := auth.RequireOperator(key); err != nil {
+				return err
+			}
 		}
 		c := &call{w: w, r: r, key: key}
 		if namesCampaign {

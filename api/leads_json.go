@@ -139,15 +139,7 @@ func appendLead(dst []byte, l *saaf.Lead, fresh bool) []byte {
 	dst = append(dst, `","dnd_checked_at":`...)
 	dst = web.AppendTime(dst, v.CheckedAt)
 	dst = append(dst, `,"dnd_registry":`...)
-	if v.Snapshot.ID == 0 {
-		dst = append(dst, "null"...)
-	} else {
-		dst = append(dst, `{"id":"`...)
-		dst = v.Snapshot.ID.AppendTo(dst)
-		dst = append(dst, `","effective_date":"`...)
-		dst = append(dst, v.Snapshot.EffectiveDate.String()...)
-		dst = append(dst, `"}`...)
-	}
+	dst = appendSnapshot(dst, v.Snapshot)
 	dst = append(dst, `,"created_at":`...)
 	dst = web.AppendTime(dst, l.CreatedAt)
 	dst = append(dst, `,"updated_at":`...)

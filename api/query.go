@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"saaf"
 )
@@ -58,6 +59,29 @@ func (q *query) parse(name string, set func(string) error) {
 		}
 		q.fail(name, msg, typ)
 	}
+}
+
+// require refuses a request without the parameter.
+func (q *query) require(name, msg string) {
+	if len(q.values[name]) == 0 {
+		q.fail(name, msg, "value_error.missing")
+	}
+}
+
+// reason reads a parameter that says why something is done, "" without it.
+func (q *query) reason(name string) (text string) {
+	q.parse(name, func(s string) error {
+		if !utf8.ValidString(s) {
+			return errors.New("ensure this value is UTF-8, percent-encoded")
+		}
+		checked, wrong := saaf.CheckReason(name, s)
+		if wrong != nil {
+			return &saaf.Error{Code: saaf.Invalid, Fields: []saaf.FieldError{*wrong}}
+		}
+		text = checked
+		return nil
+	})
+	return text
 }
 
 // page reads limit and cursor.

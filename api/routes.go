@@ -18,28 +18,53 @@ type route struct {
 	method string
 	path   string     // below base; {campaign_id} makes the campaign part of the call
 	scope  saaf.Scope // what the key must be allowed
+	who    callers
 	handle func(*API, *call) error
 }
+
+// callers says which keys a route is for.
+type callers bool
+
+const (
+	everyKey     callers = false
+	operatorKeys callers = true // what belongs to the deployment and to no tenant
+)
 
 // routes is the whole API. Every route asks for a key; whatever names a campaign
 // answers 404 to everybody but its tenant, in its environment.
 func routes() []route {
 	return []route{
-		{"POST", "/campaigns", saaf.CampaignsWrite, (*API).createCampaign},
-		{"GET", "/campaigns", saaf.CampaignsRead, (*API).listCampaigns},
-		{"GET", "/campaigns/{campaign_id}", saaf.CampaignsRead, (*API).getCampaign},
-		{"PATCH", "/campaigns/{campaign_id}", saaf.CampaignsWrite, (*API).patchCampaign},
-		{"DELETE", "/campaigns/{campaign_id}", saaf.CampaignsWrite, (*API).deleteCampaign},
-		{"POST", "/campaigns/{campaign_id}/start", saaf.CampaignsWrite, (*API).startCampaign},
-		{"POST", "/campaigns/{campaign_id}/pause", saaf.CampaignsWrite, (*API).pauseCampaign},
-		{"POST", "/campaigns/{campaign_id}/stop", saaf.CampaignsWrite, (*API).stopCampaign},
+		{"POST", "/campaigns", saaf.CampaignsWrite, everyKey, (*API).createCampaign},
+		{"GET", "/campaigns", saaf.CampaignsRead, everyKey, (*API).listCampaigns},
+		{"GET", "/campaigns/{campaign_id}", saaf.CampaignsRead, everyKey, (*API).getCampaign},
+		{"PATCH", "/campaigns/{campaign_id}", saaf.CampaignsWrite, everyKey, (*API).patchCampaign},
+		{"DELETE", "/campaigns/{campaign_id}", saaf.CampaignsWrite, everyKey, (*API).deleteCampaign},
+		{"POST", "/campaigns/{campaign_id}/start", saaf.CampaignsWrite, everyKey, (*API).startCampaign},
+		{"POST", "/campaigns/{campaign_id}/pause", saaf.CampaignsWrite, everyKey, (*API).pauseCampaign},
+		{"POST", "/campaigns/{campaign_id}/stop", saaf.CampaignsWrite, everyKey, (*API).stopCampaign},
 
-		{"POST", "/campaigns/{campaign_id}/leads", saaf.LeadsWrite, (*API).pushLead},
-		{"POST", "/campaigns/{campaign_id}/leads:bulk", saaf.LeadsWrite, (*API).pushLeads},
-		{"GET", "/campaigns/{campaign_id}/leads", saaf.LeadsRead, (*API).listLeads},
-		{"GET", "/campaigns/{campaign_id}/leads/{lead_id}", saaf.LeadsRead, (*API).getLead},
+		{"POST", "/campaigns/{campaign_id}/leads", saaf.LeadsWrite, everyKey, (*API).pushLead},
+		{"POST", "/campaigns/{campaign_id}/leads:bulk", saaf.LeadsWrite, everyKey, (*API).pushLeads},
+		{"GET", "/campaigns/{campaign_id}/leads", saaf.LeadsRead, everyKey, (*API).listLeads},
+		{"GET", "/campaigns/{campaign_id}/leads/{lead_id}", saaf.LeadsRead, everyKey, (*API).getLead},
 
-		{"GET", "/dnd/registry", saaf.DNDRead, (*API).getRegistry},
+		{"POST", "/dnd:check", saaf.DNDRead, everyKey, (*API).checkDND},
+		{"GET", "/dnd/registry", saaf.DNDRead, everyKey, (*API).getRegistry},
+		{"POST", "/dnd/registry:import", saaf.DNDWrite, operatorKeys, (*API).importRegistry},
+		{"GET", "/dnd/registry/imports/{import_id}", saaf.DNDRead, operatorKeys, (*API).getImport},
+		{"POST", "/dnd/registry:rollback", saaf.DNDWrite, operatorKeys, (*API).rollBackRegistry},
+		{"GET", "/campaigns/{campaign_id}/dnd-report", saaf.DNDRead, everyKey, (*API).dndReport},
+		{"POST", "/campaigns/{campaign_id}/leads:release", saaf.DNDWrite, everyKey, (*API).releaseLeads},
+
+		{"POST", "/suppressions", saaf.DNDWrite, everyKey, (*API).suppress},
+		{"POST", "/suppressions:bulk", saaf.DNDWrite, everyKey, (*API).suppressMany},
+		{"GET", "/suppressions", saaf.DNDRead, everyKey, (*API).listSuppressions},
+		{"GET", "/suppressions/{suppression_id}", saaf.DNDRead, everyKey, (*API).getSuppression},
+		{"DELETE", "/suppressions/{suppression_id}", saaf.DNDWrite, everyKey, (*API).liftSuppression},
+
+		{"GET", "/evidence", saaf.AuditRead, everyKey, (*API).getEvidence},
+		{"POST", "/erasures", saaf.DNDWrite, everyKey, (*API).erase},
+		{"GET", "/erasures/{erasure_id}", saaf.DNDRead, everyKey, (*API).getErasure},
 	}
 }
 

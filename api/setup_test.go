@@ -39,7 +39,11 @@ type bundle struct {
 	key     string
 	log     *logBuffer
 	dir     string // of registry files and snapshots
-	failing error  // what the process says when it is asked whether it is ready
+	uploads string // where registry files arrive
+
+	operator string // a key like key that may touch the deployment
+
+	failing error // what the process says when it is asked whether it is ready
 }
 
 // setup may change the configuration before the API is made.
@@ -62,9 +66,9 @@ func setup(t testing.TB, change ...func(*Config)) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{t: t, store: st, log: new(logBuffer), dir: t.TempDir()}
+	b := &bundle{t: t, store: st, log: new(logBuffer), dir: t.TempDir(), uploads: filepath.Join(t.TempDir(), "uploads")}
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
-	b.scrub = scrub.NewService(scrub.Config{Store: st, Registry: registry, Dir: b.dir, Log: log})
+	b.scrub = scrub.NewService(scrub.Config{Store: st, Registry: registry, Dir: b.dir, Uploads: b.uploads, Log: log})
 	cfg := Config{
 		Store: st, Auth: auth.NewService(st), Scrub: b.scrub, Log: log,
 		Intake: intake.NewService(st, registry, saaf.PhonePolicy{}),
@@ -76,6 +80,7 @@ func setup(t testing.TB, change ...func(*Config)) *bundle {
 	b.handler = New(cfg).Handler()
 	b.tenant = b.newTenant("Asha Motors")
 	b.key = b.newKey(auth.KeySpec{})
+	b.operator = b.newKey(auth.KeySpec{Operator: true})
 	return b
 }
 

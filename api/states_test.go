@@ -44,7 +44,7 @@ func TestCampaignStates(t *testing.T) {
 				}
 				for _, rt := range routes() {
 					if rt.namesCampaign() {
-						b.do(rt.method, rt.at(id, "lead_0000000000001"), samples[rt.name()]).fails(404, "not_found", `"Campaign not found"`)
+						b.do(rt.method, rt.at(things{campaign: id, lead: nothing.lead}), samples[rt.name()]).fails(404, "not_found", `"Campaign not found"`)
 					}
 				}
 			default:

@@ -1,7 +1,9 @@
 package dnd
 
 import (
+	"crypto/sha256"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -10,7 +12,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// The cases that section 7 of the registry rules lists, under its numbers.
+// The cases that section 7 of the registry rules lists, under its numbers. 14 is
+// TestSwap, 15 is TestKilledImport.
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 
@@ -73,13 +76,27 @@ func TestFixtures(t *testing.T) {
 				b.file(string(rune('a'+i))+".csv", rows)
 			}
 			together, _ := b.run()
-			apart := base
-			for i, rows := range c.files {
-				apart, _ = setup(t).delta(apart).file(string(rune('a'+i))+".csv", rows).run()
+			over, _ := setup(t).overlaid(base).file("all.csv", strings.Join(c.files, "")).run()
+			for _, limit := range []int{-1, 0} { // whole files, and overlays
+				apart := base
+				for i, rows := range c.files {
+					b := setup(t).delta(apart).file(string(rune('a'+i))+".csv", rows)
+					b.foldLimit = limit
+					if limit == 0 {
+						b.BaseSHA256 = sha256.Sum256(base.data)
+					}
+					apart, _ = b.run()
+				}
+				t.Log(name, limit)
+				want{6000000001: c.want}.check(t, apart)
+				if limit == 0 && apart.Base() != base {
+					t.Error("it has another base")
+				}
+				if got := differences(t, apart, over); len(got) > 0 {
+					t.Errorf("one file by one and all at once differ: %v", got)
+				}
 			}
-			t.Log(name)
 			want{6000000001: c.want}.check(t, together)
-			want{6000000001: c.want}.check(t, apart)
 		}
 	})
 

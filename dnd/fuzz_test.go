@@ -2,6 +2,7 @@ package dnd
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/csv"
 	"io"
 	"strings"
@@ -20,6 +21,7 @@ func FuzzRows(f *testing.F) {
 		"1,\"6000000000,0,A\n13,60000,0,A\n,,,,\n1,06000000000,0#99,d\n1, \"6000000000\" ,9,A\n",
 		strings.Repeat("x", maxLine+1) + "\n1,6000000000,7,A,2\r",
 		"phone,phone\n", "opstype\n", "\n \n\t\n", "1,6000000000,2#3,A\x00\n", "12,9999999999,#1,A,\n",
+		"13,0876543210,0,A,2\n13,9876543210,0,A,x\n1x,9876543210,0,D,2\n13,9876543210,0,D,2\r\n",
 	} {
 		f.Add([]byte(text))
 	}
@@ -72,12 +74,16 @@ func parseInPieces(t *testing.T, text []byte, want error) (rows []string) {
 
 // checkOrdinary compares the quick reading of a line with the thorough one.
 func checkOrdinary(t *testing.T, line []byte) {
-	phone, categories, deletes, length := ordinaryRow(line)
+	phone, categories, deletes, length := ordinaryRow(append(bytes.Clone(line), "\n1,6"...))
+	p, c, d, alone := ordinaryRow(line)
+	if (length > 0) != (alone > 0) || p != phone || c != categories || d != deletes {
+		t.Fatalf("%q is read as %d bytes alone, as %d with a line behind it", line, alone, length)
+	}
 	if length == 0 {
 		return
 	}
-	if _, _, _, ended := ordinaryRow(append(bytes.Clone(line), "\n1,6"...)); length != len(line) || ended != len(line)+1 {
-		t.Fatalf("%q is read as %d bytes, and as %d with a line behind it", line, length, ended)
+	if length != len(line)+1 || alone != len(line) {
+		t.Fatalf("%q has %d bytes alone, %d with a line behind it", line, alone, length)
 	}
 	quick := newParser(newSetTable(), nil)
 	thorough := newParser(newSetTable(), func(_ int64, why saaf.Reason) { t.Fatalf("%q: %s", line, why) })
@@ -165,6 +171,11 @@ func FuzzOpen(f *testing.F) {
 				s.Lookup(head*headSpan + n)
 			}
 		}
+		for _, err := range Diff(t.Context(), nil, s) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 		// A delta on it comes to an end, too.
 		memory := &scratch{dir: t.TempDir()}
 		defer memory.close()
@@ -178,5 +189,73 @@ func FuzzOpen(f *testing.F) {
 			return
 		}
 		_, _ = write(t.Context(), io.Discard, d, o, 1, func(int64, int64) {})
+	})
+}
+
+// FuzzOpenOverlay changes bytes of a good overlay as [FuzzOpen] does those of a
+// snapshot file. With raw the input is the file itself.
+func FuzzOpenOverlay(f *testing.F) {
+	basePath, _, good := overlayFile(f)
+	base := open(f, basePath)
+	sum := saaf.SHA256(sha256.Sum256(base.data))
+	edit := func(at int, to byte) []byte { return append(le.AppendUint32(nil, uint32(at)), to) }
+	f.Add([]byte{}, false)
+	f.Add(good, true)
+	f.Add(good[:headerSize], true)
+	f.Add(edit(atOverlayEntries, 3), false)
+	f.Add(edit(atOverlayEntries+2, 0xff), false)
+	f.Add(edit(atOverlayDict, 1), false)
+	f.Add(edit(atOverlayDict+1, 0x0f), false)
+	f.Add(edit(atOverlayBase, 1), false)
+	f.Add(edit(headerSize+16, 0), false)
+	f.Add(edit(headerSize+7, 1), false)
+	f.Add(edit(len(good)-1, 0xff), false)
+	for at := headerSize + 2*setSize; at < len(good); at += cellSize {
+		f.Add(edit(at, 1), false)
+		f.Add(edit(at+1, 0x11), false)
+	}
+	f.Fuzz(func(t *testing.T, input []byte, raw bool) {
+		data := input
+		if !raw {
+			data = bytes.Clone(good)
+			for ; len(input) >= 5; input = input[5:] {
+				data[int(le.Uint32(input))%len(data)] = input[4]
+			}
+			data = data[:len(data)-len(input)] // what is left cuts the file
+			le.PutUint64(data[atBytes:], uint64(len(data)))
+			le.PutUint32(data[atOverlayRest:], checksum(data[headerSize:]))
+			le.PutUint32(data[atCheck:], checksum(data[:atCheck]))
+		}
+		s, err := newOverlay(data[:len(data):len(data)], base, sum)
+		if err != nil {
+			return
+		}
+		entries := s.overlay.sorted()
+		if len(entries) != int(s.Info().Overlay) {
+			t.Fatalf("%d entries of %d", len(entries), s.Info().Overlay)
+		}
+		for _, r := range entries {
+			if got := s.Lookup(r.phone()); got != s.overlay.entry(r) {
+				t.Fatalf("%d: %v", r.phone(), got)
+			}
+			s.Lookup(r.phone() + 1)
+		}
+		for _, err := range Diff(t.Context(), base, s) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		// A delta on it comes to an end, as an overlay and as a whole file.
+		for _, whole := range []bool{false, true} {
+			b := setup(t).delta(s).file("delta.csv", "13,6000000001,0,A,2\n13,6000000002,5,A,2\n13,9000000000,2#3,A,2\n")
+			b.Override, b.Whole = "whatever it comes to", whole
+			j := newJob(&b.Import)
+			if o, err := j.build(t.Context()); err == nil {
+				if r, err := j.writeTo(t.Context(), io.Discard, o); err == nil && (r.Overlay == 0) != whole {
+					t.Fatalf("%+v", r)
+				}
+			}
+			j.close()
+		}
 	})
 }

@@ -16,7 +16,9 @@ func scanEntry(r row) saaf.EntryRow {
 	e := saaf.EntryRow{ID: saaf.EntryID(r.int64()), Campaign: saaf.CampaignID(r.int64()), Tenant: saaf.TenantID(r.int64()),
 		Writer: r.int64(), Seq: r.int64()}
 	e.Head, e.Body = r.bytes(), r.bytes()
-	copy(e.Hash[:], r.bytes())
+	if hash := r.bytes(); len(hash) == len(e.Hash) { // one of another length was not written here
+		copy(e.Hash[:], hash)
+	}
 	return e
 }
 

@@ -94,12 +94,18 @@ func (b *Bodies) readAll(r io.Reader, expected int64, reserve func(int64) error)
 		switch {
 		case err == io.EOF:
 			return body, nil
-		case errors.Is(err, io.ErrUnexpectedEOF):
-			return nil, malformed("The body ended before its Content-Length; send it again")
 		case err != nil:
-			return nil, malformed("The body could not be read to its end; send it again")
+			return nil, unreadable(err)
 		}
 	}
+}
+
+// unreadable is what a caller is told whose body did not come whole.
+func unreadable(err error) error {
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		return malformed("The body ended before its Content-Length; send it again")
+	}
+	return malformed("The body could not be read to its end; send it again")
 }
 
 func (b *Bodies) tooLarge() error {

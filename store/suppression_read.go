@@ -1,0 +1,25 @@
+package store
+
+import (
+	"context"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+// Suppression reads a suppression of the tenant that was made in the environment,
+// one that has ended too. Tenant 0 has those of the whole deployment.
+func (s *Store) Suppression(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, id saaf.SuppressionID) (found saaf.Suppression, err error) {
+	const sqlOneSuppression = `SELECT ` + suppressionColumns + ` WHERE id = $1 AND tenant_id = $2 AND environment = $3`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sqlOneSuppression, func(r row) error {
+			found = scanSuppression(r)
+			return nil
+		}, id, tenant, env)
+	})
+	if err == nil && found.ID == 0 {
+		err = errNoSuppression
+	}
+	return found, wrap("read suppression", err)
+}
