@@ -2,7 +2,10 @@ package scrub
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"saaf"
 )
 
 const (
@@ -33,7 +36,10 @@ func (s *Service) RunCheckpoints(ctx context.Context) error {
 }
 
 func (s *Service) checkpoint(ctx context.Context) {
-	err := patiently(ctx, func() error { _, err := s.store.Checkpoint(ctx); return err })
+	_, err := s.store.Checkpoint(ctx)
+	if known, ok := errors.AsType[*saaf.Error](err); ok && known.Word == "overloaded" {
+		err = patiently(ctx, func() error { _, err := s.store.Checkpoint(ctx); return err })
+	}
 	if err != nil && ctx.Err() == nil {
 		s.log.ErrorContext(ctx, "the ledger could not be signed, the next checkpoint covers it", "error", err)
 	}

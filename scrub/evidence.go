@@ -171,7 +171,7 @@ func NewEvidence(ctx context.Context, st *store.Store, req EvidenceRequest) (*Ev
 	if err != nil {
 		return nil, err
 	}
-	if err := ev.prove(ctx, st, entries); err != nil {
+	if err := ev.prove(ctx, st, entries, pathLimits{maxPath, maxPaths}); err != nil {
 		return nil, err
 	}
 	if err := ev.copyLeads(ctx, st, req); err != nil {
@@ -186,10 +186,21 @@ func NewEvidence(ctx context.Context, st *store.Store, req EvidenceRequest) (*Ev
 // readLedger finds the entries about the number and takes out of them what concerns
 // it and the environment.
 func (ev *Evidence) readLedger(ctx context.Context, st *store.Store, req EvidenceRequest) (kept []saaf.EntryRow, err error) {
-	rows, err := st.Evidence(ctx, req.Tenant, req.Phone, req.From, req.To)
+	// Entries are found by the time in their ids, which is later than the one they
+	// were decided at: a little, and more where the clock was put back.
+	const idsLater = time.Hour
+	before := req.To
+	if !before.IsZero() {
+		before = before.Add(idsLater)
+	}
+	rows, err := st.Evidence(ctx, req.Tenant, req.Phone, req.From, before)
 	if err != nil {
 		return nil, err
 	}
+	rows = slices.DeleteFunc(rows, func(e saaf.EntryRow) bool {
+		at := writtenAt(&e)
+		return at.Before(req.From) || !req.To.IsZero() && !at.Before(req.To)
+	})
 	belongs, err := newBelonging(ctx, st, req)
 	if err != nil {
 		return nil, err

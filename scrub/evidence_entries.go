@@ -116,7 +116,7 @@ func decisionOf(head *saaf.EntryHead, r *saaf.EntryRequest, d *saaf.Decision) Ev
 	if d.Lead != 0 {
 		e.Status = d.Status.String()
 	}
-	if d.Lead != 0 && !d.New && (head.Stage == saaf.StageRescrub || head.Stage == saaf.StageManual) {
+	if d.Lead != 0 && (head.Stage == saaf.StageRescrub || head.Stage == saaf.StageManual) {
 		e.Event = "lead.dnd_changed"
 	}
 	if d.Preferences != "" {

@@ -2,7 +2,7 @@ package scrub
 
 import (
 	_ "embed"
-	page "html/template"
+	html "html/template"
 	"io"
 
 	"saaf"
@@ -11,7 +11,7 @@ import (
 //go:embed evidence.html
 var evidencePage string
 
-var evidenceTemplate = page.Must(page.New("evidence").Funcs(page.FuncMap{
+var evidenceTemplate = html.Must(html.New("evidence").Funcs(html.FuncMap{
 	"words": inWords,
 	"day":   func(d saaf.Date) string { return d.String() },
 }).Parse(evidencePage))

@@ -12,9 +12,15 @@ import (
 // Limits of the paths of an export, in hashes: 64 bytes of JSON for each. Signed
 // every minute, a chain reaches the first at 1,600 transactions a second.
 const (
-	maxPath  = 100_000 // up to one checkpoint
-	maxPaths = 500_000 // in one export
+	maxPath  = 100_000
+	maxPaths = 500_000
 )
+
+// pathLimits say how many hashes paths may have.
+type pathLimits struct {
+	one int64 // of all entries up to one checkpoint
+	all int64 // in one export
+}
 
 // EvidenceProof is what an export can be verified with, by nothing but hashes and
 // one public key.
@@ -51,7 +57,7 @@ type EvidenceCheckpoint struct {
 }
 
 // prove puts the entries into the export with the way from each to a checkpoint.
-func (ev *Evidence) prove(ctx context.Context, st *store.Store, entries []saaf.EntryRow) error {
+func (ev *Evidence) prove(ctx context.Context, st *store.Store, entries []saaf.EntryRow, limits pathLimits) error {
 	ev.Proof = EvidenceProof{PublicKey: saaf.EncodeKey(st.PublicKey()), Entries: []EvidenceEntry{}, Checkpoints: []EvidenceCheckpoint{}}
 	for i := range entries {
 		e := &entries[i]
@@ -62,7 +68,6 @@ func (ev *Evidence) prove(ctx context.Context, st *store.Store, entries []saaf.E
 		ev.Proof.Entries = append(ev.Proof.Entries, EvidenceEntry{ID: e.ID, Seq: e.Seq, Before: before, Hash: e.Hash,
 			Head: string(e.Head), Body: append([]byte{}, e.Body...), Path: []saaf.SHA256{}})
 	}
-	budget := maxPaths
 	for rest := ev.Proof.Entries; len(rest) > 0; {
 		c, head, err := covering(ctx, st, rest[0].Seq)
 		if err != nil {
@@ -77,7 +82,7 @@ func (ev *Evidence) prove(ctx context.Context, st *store.Store, entries []saaf.E
 		}
 		covered := rest[:n]
 		rest = rest[n:]
-		for len(covered) > 0 && head.Seq-covered[0].Seq > int64(min(maxPath, budget)) {
+		for len(covered) > 0 && head.Seq-covered[0].Seq > min(limits.one, limits.all) {
 			covered = covered[1:]
 		}
 		if len(covered) == 0 {
@@ -86,7 +91,7 @@ func (ev *Evidence) prove(ctx context.Context, st *store.Store, entries []saaf.E
 		if err := fillPaths(ctx, st, covered, c.Seq, head); err != nil {
 			return err
 		}
-		budget -= int(head.Seq - covered[0].Seq)
+		limits.all -= head.Seq - covered[0].Seq
 		ev.Proof.Checkpoints = append(ev.Proof.Checkpoints, EvidenceCheckpoint{Seq: c.Seq, Text: string(c.Text), Signature: c.Signature})
 	}
 	return nil

@@ -69,7 +69,7 @@ func (v *verifier) count(e *saaf.EntryRow) {
 
 // writtenAt is when an entry was written, as it says itself or else by its id.
 func writtenAt(e *saaf.EntryRow) time.Time {
-	if head, err := e.ParseHead(); err == nil {
+	if head, err := e.ParseHead(); err == nil && !head.At.IsZero() {
 		return head.At
 	}
 	const idBitsBelowTime = 21
