@@ -1,13 +1,11 @@
 package scrub
 
 import (
-	"context"
 	"encoding/json"
 	"fmt"
 	"time"
 
 	"saaf"
-	"saaf/store"
 )
 
 // EvidenceDecision is one decision about the number.
@@ -62,7 +60,8 @@ type EvidenceFact struct {
 	Said        string                `json:"said"` // why
 }
 
-// says is what an entry says about the number.
+// says is what an entry says about the number, nothing when it belongs to the other
+// environment.
 func (ev *Evidence) says(e *saaf.Entry) (decisions []EvidenceDecision, facts []EvidenceFact, err error) {
 	head, err := e.ParseHead()
 	if err != nil {
@@ -75,6 +74,9 @@ func (ev *Evidence) says(e *saaf.Entry) (decisions []EvidenceDecision, facts []E
 		hash = ev.DeploymentHash
 	default:
 		return nil, nil, fmt.Errorf("it is of another tenant")
+	}
+	if head.Environment != "" && head.Environment != ev.Environment {
+		return nil, nil, nil
 	}
 	if head.Fact != nil {
 		facts, err := factOf(e, &head, hash)
@@ -166,38 +168,3 @@ func factOf(e *saaf.Entry, head *saaf.EntryHead, hash saaf.PhoneHash) ([]Evidenc
 	}
 	return []EvidenceFact{fact}, nil
 }
-
-// belonging tells what belongs to an environment. Entries do not say so: their
-// campaigns and keys do.
-type belonging struct {
-	env       saaf.Environment
-	campaigns map[saaf.CampaignID]saaf.Environment
-	keys      map[string]saaf.Environment
-}
-
-func newBelonging(ctx context.Context, st *store.Store, req EvidenceRequest) (b belonging, err error) {
-	b = belonging{env: req.Environment, keys: make(map[string]saaf.Environment)}
-	if b.campaigns, err = st.CampaignEnvironments(ctx, req.Tenant); err != nil {
-		return b, err
-	}
-	keys, err := st.Keys(ctx)
-	for i := range keys {
-		b.keys[keys[i].ID.String()] = keys[i].Environment
-	}
-	return b, err
-}
-
-// decision reports whether a decision belongs to the environment. What cannot be
-// told, because the campaign is gone or a command asked, counts as live.
-func (b *belonging) decision(d *EvidenceDecision) bool {
-	env, known := b.campaigns[d.Campaign]
-	if d.Campaign == 0 {
-		env, known = b.keys[d.Actor]
-	}
-	if !known {
-		env = saaf.Live
-	}
-	return env == b.env
-}
-
-func (b *belonging) fact(f *EvidenceFact) bool { return f.Environment == "" || f.Environment == b.env }

@@ -118,32 +118,29 @@ func (ev *Evidence) whole(e *EvidenceEntry) error {
 	return nil
 }
 
-// compare holds what the export says against the entries. It may say less, where
-// something belongs to the other environment, and nothing else.
+// compare holds what the export says against the entries, which must say the same.
 func (ev *Evidence) compare() error {
-	decisions, facts := ev.Decisions, ev.Facts
+	decisions, facts := []EvidenceDecision{}, []EvidenceFact{}
 	for i := range ev.Proof.Entries {
 		e := &ev.Proof.Entries[i]
 		inDecisions, inFacts, err := ev.says(&saaf.Entry{Head: []byte(e.Head), Body: e.Body})
 		if err != nil {
 			return fmt.Errorf("entry %s (seq %d): %w", e.ID, e.Seq, err)
 		}
-		for _, d := range inDecisions {
-			if len(decisions) > 0 && reflect.DeepEqual(d, decisions[0]) {
-				decisions = decisions[1:]
-			}
-		}
-		for _, f := range inFacts {
-			if len(facts) > 0 && f == facts[0] {
-				facts = facts[1:]
-			}
+		decisions, facts = append(decisions, inDecisions...), append(facts, inFacts...)
+	}
+	for i, d := range ev.Decisions {
+		if i >= len(decisions) || !reflect.DeepEqual(d, decisions[i]) {
+			return fmt.Errorf("the export says of the decision at %s what no entry in it says", d.DecidedAt)
 		}
 	}
-	if len(decisions) > 0 {
-		return fmt.Errorf("the export says of the decision at %s what no entry in it says", decisions[0].DecidedAt)
+	for i, f := range ev.Facts {
+		if i >= len(facts) || f != facts[i] {
+			return fmt.Errorf("the export says of the fact at %s what no entry in it says", f.At)
+		}
 	}
-	if len(facts) > 0 {
-		return fmt.Errorf("the export says of the fact at %s what no entry in it says", facts[0].At)
+	if len(decisions) > len(ev.Decisions) || len(facts) > len(ev.Facts) {
+		return errors.New("the export leaves out what its entries say")
 	}
 	return nil
 }

@@ -70,7 +70,7 @@ func (b *bundle) history() (lodged []saaf.SignedCheckpoint) {
 	_, err = b.store.CreateKey(ctx, store.NewKey{Key: saaf.Key{TenantID: b.tenant, Environment: saaf.Test, Prefix: "yt_test_", LastFour: "aaaa"}})
 	must(err)
 	must(b.store.DeleteCampaign(ctx, b.tenant, saaf.Live, b.newCampaign(), by))
-	_, err = b.store.Erase(ctx, b.tenant, ravi, by, "asked by letter")
+	_, err = b.store.Erase(ctx, b.tenant, saaf.Live, ravi, by, "asked by letter")
 	must(err)
 	sign()
 	return []saaf.SignedCheckpoint{lodged[0], lodged[2]}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -40,19 +41,19 @@ func (s *Store) CheckpointRowsAfter(ctx context.Context, after int64, limit int)
 	return list, wrap("read checkpoints", err)
 }
 
-// CampaignEnvironments maps the campaigns of a tenant to their environments, those
-// too that are deleted and still have leads.
-func (s *Store) CampaignEnvironments(ctx context.Context, tenant saaf.TenantID) (envs map[saaf.CampaignID]saaf.Environment, err error) {
-	const sqlCampaignEnvironments = `SELECT id, environment FROM campaigns WHERE tenant_id = $1`
+// EveryCampaign lists the campaigns of a tenant in both environments, those too that
+// are deleted and still have leads.
+func (s *Store) EveryCampaign(ctx context.Context, tenant saaf.TenantID) (ids []saaf.CampaignID, err error) {
+	const sqlEveryCampaignID = `SELECT id FROM campaigns WHERE tenant_id = $1`
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		envs = make(map[saaf.CampaignID]saaf.Environment)
-		return query(conn, sqlCampaignEnvironments, func(r row) error {
-			id := saaf.CampaignID(r.int64())
-			envs[id] = saaf.Environment(r.text())
+		ids = nil
+		return query(conn, sqlEveryCampaignID, func(r row) error {
+			ids = append(ids, saaf.CampaignID(r.int64()))
 			return nil
 		}, tenant)
 	})
-	return envs, wrap("list campaigns", err)
+	slices.Sort(ids)
+	return ids, wrap("list campaigns", err)
 }
 
 // ErasuresByPhone lists the erasures of a person by a tenant, oldest first.
