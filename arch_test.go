@@ -485,7 +485,7 @@ func texts(t *testing.T) iter.Seq2[string, []byte] {
 					return fs.SkipDir
 				}
 				return nil
-			case !d.Type().IsRegular():
+			case !d.Type().IsRegular() || d.Name() == ".git": // which is a file in a worktree
 				return nil
 			}
 			if info, err := d.Info(); err != nil || info.Size() > 4<<20 {

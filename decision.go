@@ -22,12 +22,12 @@ type Decision struct {
 
 // A packed decision: the difference to the lead before as a zigzag varint, the
 // hash of the phone, what stood before (0xff for a lead that came in), what was
-// found, what stands, the status, and what was matched: 0 for nothing, 1 to 254
-// for so many bytes of preferences, 255 for the eight bytes of a suppression. That
-// is about 23 bytes.
+// found, what stands, the status, and as a varint what was matched: 0 for nothing,
+// 1 for the eight bytes of a suppression, n + 1 for n bytes of preferences. That is
+// about 23 bytes.
 const (
 	packedNew         = 0xff
-	packedSuppression = 0xff
+	packedSuppression = 1
 )
 
 // AppendDecision packs d behind dst. last is the lead of the decision before, 0
@@ -43,8 +43,10 @@ func AppendDecision(dst []byte, last LeadID, d *Decision) []byte {
 	if d.Suppression != 0 {
 		return binary.BigEndian.AppendUint64(append(dst, packedSuppression), uint64(d.Suppression))
 	}
-	text := d.Preferences[:min(len(d.Preferences), packedSuppression-1)]
-	return append(append(dst, byte(len(text))), text...)
+	if d.Preferences == "" {
+		return append(dst, 0)
+	}
+	return append(binary.AppendUvarint(dst, uint64(len(d.Preferences))+packedSuppression), d.Preferences...)
 }
 
 var errDecision = errors.New("the packed decisions cannot be read")
@@ -80,17 +82,25 @@ func cutDecision(b []byte, last LeadID) (d Decision, rest []byte, ok bool) {
 		d.Had = VerdictReason(b[0])
 	}
 	d.Found, d.Reason, d.Status = VerdictReason(b[1]), VerdictReason(b[2]), LeadStatus(b[3])
-	matched, b := int(b[4]), b[5:]
+	matched, n := binary.Uvarint(b[4:])
+	if n <= 0 {
+		return d, nil, false
+	}
+	b = b[4+n:]
 	switch {
+	case matched == 0:
+		return d, b, true
 	case matched == packedSuppression:
 		if len(b) < 8 {
 			return d, nil, false
 		}
 		d.Suppression = SuppressionID(binary.BigEndian.Uint64(b))
 		return d, b[8:], true
-	case len(b) < matched:
+	}
+	length := matched - packedSuppression
+	if length > uint64(len(b)) {
 		return d, nil, false
 	}
-	d.Preferences = string(b[:matched])
-	return d, b[matched:], true
+	d.Preferences = string(b[:length])
+	return d, b[length:], true
 }

@@ -36,8 +36,9 @@ const (
 type EntryHead struct {
 	Version     int            `json:"v"` // of this form: 1
 	Deployment  DeploymentID   `json:"deployment"`
-	Tenant      TenantID       `json:"tenant,omitzero"`   // absent: the deployment itself
-	Campaign    CampaignID     `json:"campaign,omitzero"` // absent: a fact of the tenant
+	Tenant      TenantID       `json:"tenant,omitzero"`       // absent: the deployment itself
+	Campaign    CampaignID     `json:"campaign,omitzero"`     // absent: a fact of the tenant
+	Environment Environment    `json:"environment,omitempty"` // absent: of both
 	Entry       EntryID        `json:"entry"`
 	Writer      int64          `json:"writer"` // whose chain it is in
 	Seq         int64          `json:"seq"`    // 1, 2, 3, ... in that chain

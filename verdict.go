@@ -97,8 +97,8 @@ type SnapshotRef struct {
 //   - Unknown findings change nothing: a registry that cannot answer neither
 //     frees nor blocks anybody. So does HeldAfterBlock, which no check finds.
 //     One exception: a lead whose suppression has ended is no longer suppressed.
-//     It stays dnd, unchecked, until a registry answers for it; one that is being
-//     dialled counts as held.
+//     It stays dnd, unchecked, until a registry answers for it; while it is being
+//     dialled the finding itself has to remember that it was blocked.
 //   - Blocked wins at once; while the lead is being dialled only the finding is
 //     kept, and the lead becomes dnd when the attempt ends.
 //   - A lead that was blocked is not freed by a clean finding: it is held until
@@ -112,9 +112,9 @@ func Recheck(status LeadStatus, had, found VerdictReason) (LeadStatus, VerdictRe
 		return status, had
 	case unknown && had == Suppressed && !found.Checked():
 		if status == LeadDialing {
-			return status, HeldAfterBlock // or nothing would tell that it was blocked
+			return status, HeldAfterBlock
 		}
-		return status, found
+		return LeadDND, found
 	case unknown:
 		return status, had
 	}

@@ -81,6 +81,10 @@ func TestRecheck(t *testing.T) {
 				wantStatus, wantFinding := status, had
 				switch row := recheckTable[status][had.Blocked() || had == HeldAfterBlock]; {
 				case status.Finished():
+				case had == Suppressed && !found.Checked() && status == LeadDialing:
+					wantFinding = HeldAfterBlock
+				case had == Suppressed && !found.Checked(): // its suppression has ended
+					wantStatus, wantFinding = LeadDND, found
 				case found.Blocked():
 					wantStatus, wantFinding = row.blocked, found
 				case found == NotRegistered && row.held:
@@ -105,13 +109,14 @@ func checkRecheck(t *testing.T, status LeadStatus, had, found VerdictReason) {
 	changed := becomes != status || keeps != had
 	wasBlocked := had.Blocked() || had == HeldAfterBlock || status == LeadDND || status == LeadHeld
 	for promise, broken := range map[string]bool{
-		"only a clean finding makes clean":             keeps.Clean() && !had.Clean() && !found.Clean(),
-		"what was blocked does not become pending":     becomes == LeadPending && status != LeadPending,
-		"a clean finding frees nobody who was blocked": wasBlocked && found.Clean() && keeps.Clean() && !status.Finished(),
-		"unknown changes nothing":                      !found.Checked() && changed,
-		"finished is left alone":                       status.Finished() && changed,
-		"a check does not finish or start a call":      becomes != status && (becomes.Finished() || becomes == LeadDialing || status == LeadDialing),
-		"blocked is kept at once":                      found.Blocked() && !status.Finished() && keeps != found,
+		"only a clean finding makes clean":              keeps.Clean() && !had.Clean() && !found.Clean(),
+		"what was blocked does not become pending":      becomes == LeadPending && status != LeadPending,
+		"a clean finding frees nobody who was blocked":  wasBlocked && found.Clean() && keeps.Clean() && !status.Finished(),
+		"unknown changes nothing but the end of a list": !found.Checked() && changed && (had != Suppressed || becomes != status && becomes != LeadDND),
+		"a block is remembered":                         wasBlocked && !status.Finished() && !keeps.Blocked() && keeps != HeldAfterBlock && becomes != LeadDND && becomes != LeadHeld,
+		"finished is left alone":                        status.Finished() && changed,
+		"a check does not finish or start a call":       becomes != status && (becomes.Finished() || becomes == LeadDialing || status == LeadDialing),
+		"blocked is kept at once":                       found.Blocked() && !status.Finished() && keeps != found,
 	} {
 		if broken {
 			t.Errorf("%s, %s, found %s: %s, %s breaks the promise: %s", status, had, found, becomes, keeps, promise)

@@ -49,6 +49,7 @@ var samples = map[string]string{
 	"GET /suppressions":                            "",
 	"GET /suppressions/{suppression_id}":           "",
 	"DELETE /suppressions/{suppression_id}":        "",
+	"GET /evidence":                                "",
 	"POST /erasures":                               `{"phone":"9876543219","reason":"asked by letter"}`,
 	"GET /erasures/{erasure_id}":                   "",
 }
@@ -57,6 +58,7 @@ var samples = map[string]string{
 var queries = map[string]string{
 	"POST /dnd/registry:import":             "?mode=full&effective_date=2000-01-01",
 	"DELETE /suppressions/{suppression_id}": "?reason=asked+again",
+	"GET /evidence":                         "?phone=9876543210",
 }
 
 // raw are the routes whose body is no JSON.
@@ -145,6 +147,7 @@ func TestRoutes(t *testing.T) {
 		"GET /suppressions":                            "dnd:read",
 		"GET /suppressions/{suppression_id}":           "dnd:read",
 		"DELETE /suppressions/{suppression_id}":        "dnd:write",
+		"GET /evidence":                                "audit:read",
 		"POST /erasures":                               "dnd:write",
 		"GET /erasures/{erasure_id}":                   "dnd:read",
 	}
@@ -460,10 +463,23 @@ func TestOrderOfChecks(t *testing.T) {
 			b.do("GET", "/campaigns/none", "", as(key))
 			return key
 		}
+		type callersOf struct {
+			scope saaf.Scope
+			who   callers
+		}
+		known := map[callersOf]map[int]string{}
 		for _, rt := range routes() {
 			others := slices.DeleteFunc(saaf.AllScopes(), func(s saaf.Scope) bool { return s == rt.scope })
-			keys := map[int]string{}
+			// Making a key costs a write: routes that ask for the same share theirs.
+			keys := known[callersOf{rt.scope, rt.who}]
+			if keys == nil {
+				keys = map[int]string{}
+				known[callersOf{rt.scope, rt.who}] = keys
+			}
 			for wrong := range wrongCampaign {
+				if keys[wrong] != "" {
+					continue
+				}
 				spec := auth.KeySpec{Operator: rt.who == operatorKeys && wrong&wrongOperator == 0}
 				if wrong&wrongScope != 0 {
 					spec.Scopes = others

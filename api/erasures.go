@@ -42,7 +42,7 @@ func (a *API) erase(c *call) error {
 	if err := f.err(); err != nil {
 		return err
 	}
-	e, err := a.store.Erase(c.r.Context(), c.key.TenantID, phone, c.by(), reason)
+	e, err := a.store.Erase(c.r.Context(), c.key.TenantID, c.key.Environment, phone, c.by(), reason)
 	if err != nil {
 		return err
 	}

@@ -79,19 +79,24 @@ func (g *golden) name(prefix, id string) string {
 	return g.names[id]
 }
 
+// golden sends requests whose answers are compared with the files.
+func (b *bundle) golden(t *testing.T) func(name, method, path, body string, change ...func(*http.Request)) answer {
+	g := &golden{t, map[string]string{}}
+	return func(name, method, path, body string, change ...func(*http.Request)) answer {
+		t.Helper()
+		a := b.do(method, path, body, append(change, with("X-Request-Id", "the-callers-own"))...)
+		g.check(name, a)
+		return a
+	}
+}
+
 // The answers as callers see them, from the first campaign to a registry that has
 // grown old. The clock of the bubble makes the times the same each run.
 func TestGolden(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t, func(c *Config) { c.MaxBody = 10_000 })
-		g := &golden{t, map[string]string{}}
-		do := func(name, method, path, body string, change ...func(*http.Request)) answer {
-			t.Helper()
-			a := b.do(method, path, body, append(change, with("X-Request-Id", "the-callers-own"))...)
-			g.check(name, a)
-			return a
-		}
+		do := b.golden(t)
 		do("registry_none", "GET", "/dnd/registry", "")
 		do("ready_none", "GET", "//readyz", "")
 
@@ -139,6 +144,51 @@ func TestGolden(t *testing.T) {
 		do("registry_stale", "GET", "/dnd/registry", "")
 		do("ready_stale", "GET", "//readyz", "")
 		do("lead_stale", "GET", path+"/leads/"+clean, "").is(200)
+	})
+}
+
+// The answers about the registry, opt-outs and what they do to leads.
+func TestGoldenDND(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		do, operator := b.golden(t), b.byOperator()
+		campaign := b.campaign()
+		path := "/campaigns/" + campaign
+		b.fresh()
+		b.rechecked()
+		for _, phone := range []string{"9876543210", "9876543211", "6000000001", "6000000002"} {
+			b.push(campaign, phone)
+		}
+		do("dnd_check", "POST", "/dnd:check", `{"phones":["+91 98765 43210","6000000001","01123456789","invalid",7],"colour":"red"}`).is(200)
+		do("dnd_check_invalid", "POST", "/dnd:check", `{"phones":"9876543210"}`).is(422)
+		id := do("suppression", "POST", "/suppressions", `{"phone":"9876543210","reason":"asked on the phone","source":"call 17","expires_at":"2000-06-01T00:00:00Z","colour":"red"}`).is(201).text("id")
+		do("suppression_exists", "POST", "/suppressions", `{"phone":"9876543210","reason":"again"}`).is(200)
+		do("suppression_invalid", "POST", "/suppressions", `{"phone":7,"scope":"campaign","expires_at":"2000-01-01T00:00:00Z"}`).is(422)
+		do("suppression_operator", "POST", "/suppressions", `{"phone":"9876543210","scope":"all","reason":"court order"}`).is(403)
+		do("suppressions_bulk", "POST", "/suppressions:bulk", `{"suppressions":[{"phone":"9876543210","reason":"again"},{"phone":"9876543211","campaign_id":"`+campaign+`","reason":"asked"},{"phone":7},7]}`).is(200)
+		do("suppressions", "GET", "/suppressions?limit=1", "").is(200)
+		do("suppression_lift_invalid", "DELETE", "/suppressions/"+id, "").is(422)
+		b.do("DELETE", "/suppressions/"+id+"?reason=wrote+again", "").is(204)
+		do("suppression_ended", "GET", "/suppressions/"+id, "").is(200)
+		do("dnd_report", "GET", path+"/dnd-report", "").is(200)
+		do("release", "POST", path+"/leads:release", `{"reason":"consent on paper"}`).is(200)
+		do("release_invalid", "POST", path+"/leads:release", `{"lead_ids":["lead_1"]}`).is(422)
+		do("erasure", "POST", "/erasures", `{"phone":"9876543211","reason":"asked by letter"}`).is(202)
+
+		time.Sleep(time.Hour)
+		query := "?mode=full&effective_date=2000-01-01"
+		do("import_invalid", "POST", "/dnd/registry:import?mode=all&effective_date=2000-01-02", "", operator).is(422)
+		do("import_operator", "POST", "/dnd/registry:import"+query, "").is(403)
+		refused := do("import_queued", "POST", "/dnd/registry:import"+query, "13,6000000001,0,A,2\n", operator).is(202).text("id")
+		right := b.do("POST", "/dnd/registry:import"+query+"&override=a+part+of+the+country", "13,6000000001,0,A,2\n13,6000000003,0,D,2\n", operator).is(202).text("id")
+		b.working(b.scrub.RunImports)
+		b.imported(right)
+		do("import_refused", "GET", "/dnd/registry/imports/"+refused, "", operator).is(200)
+		do("import_completed", "GET", "/dnd/registry/imports/"+right, "", operator).is(200)
+		do("registry_sweeping", "GET", "/dnd/registry", "").is(200)
+		do("rollback", "POST", "/dnd/registry:rollback", `{"reason":"half of the country was missing"}`, operator).is(200)
+		do("rollback_nothing", "POST", "/dnd/registry:rollback", `{"reason":"once more"}`, operator).is(409)
 	})
 }
 

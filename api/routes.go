@@ -62,6 +62,7 @@ func routes() []route {
 		{"GET", "/suppressions/{suppression_id}", saaf.DNDRead, everyKey, (*API).getSuppression},
 		{"DELETE", "/suppressions/{suppression_id}", saaf.DNDWrite, everyKey, (*API).liftSuppression},
 
+		{"GET", "/evidence", saaf.AuditRead, everyKey, (*API).getEvidence},
 		{"POST", "/erasures", saaf.DNDWrite, everyKey, (*API).erase},
 		{"GET", "/erasures/{erasure_id}", saaf.DNDRead, everyKey, (*API).getErasure},
 	}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -19,16 +20,17 @@ type Client struct {
 	base string
 	key  string
 	http *http.Client
+	slow *http.Client // for what may take any time
 }
 
 // New returns a client for the server at base, for instance
 // "http://127.0.0.1:8080", with an API key.
 func New(base, key string) *Client {
-	return &Client{base: strings.TrimRight(base, "/"), key: key, http: &http.Client{
-		Timeout: 60 * time.Second,
-		// The API never redirects. Whoever does must not get the key.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
-	}}
+	// The API never redirects. Whoever does must not get the key.
+	stay := func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	return &Client{base: strings.TrimRight(base, "/"), key: key,
+		http: &http.Client{Timeout: 60 * time.Second, CheckRedirect: stay},
+		slow: &http.Client{CheckRedirect: stay}}
 }
 
 // Error is an answer that is not a success.
@@ -211,33 +213,67 @@ func (c *Client) Do(ctx context.Context, method, path string, in, out any) error
 		}
 		body = &buf
 	}
-	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
-	if err != nil {
-		return err
-	}
-	req.Header.Set("Authorization", "Bearer "+c.key)
+	header := http.Header{}
 	if in != nil {
-		req.Header.Set("Content-Type", "application/json")
+		header.Set("Content-Type", "application/json")
 	}
-	resp, err := c.http.Do(req)
+	answer, err := c.send(ctx, c.http, method, path, header, body)
 	if err != nil {
 		return err
 	}
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, 64<<20))
+	return decode(answer, out, method, path)
+}
+
+// sendFor is send for what may take any time, with the answer decoded into out.
+func (c *Client) sendFor(ctx context.Context, out any, method, path string, header http.Header, body io.Reader) error {
+	answer, err := c.send(ctx, c.slow, method, path, header, body)
 	if err != nil {
-		return fmt.Errorf("read answer of %s %s: %w", method, path, err)
+		return err
 	}
-	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return readError(resp, answer)
-	}
+	return decode(answer, out, method, path)
+}
+
+func decode(answer []byte, out any, method, path string) error {
 	if out == nil || len(answer) == 0 {
 		return nil
 	}
 	if err := json.Unmarshal(answer, out); err != nil {
+		path, _, _ := strings.Cut(path, "?")
 		return fmt.Errorf("decode answer of %s %s: %w", method, path, err)
 	}
 	return nil
+}
+
+// maxAnswer is how many bytes of an answer are read.
+const maxAnswer = 64 << 20
+
+// send sends one request and returns the whole answer.
+func (c *Client) send(ctx context.Context, by *http.Client, method, path string, header http.Header, body io.Reader) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, method, c.base+"/api/v1"+path, body)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(req.Header, header)
+	req.Header.Set("Authorization", "Bearer "+c.key)
+	resp, err := by.Do(req)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		e.URL, _, _ = strings.Cut(e.URL, "?") // behind which a phone may stand
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	path, _, _ = strings.Cut(path, "?")
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer+1))
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("read answer of %s %s: %w", method, path, err)
+	case len(answer) > maxAnswer:
+		return nil, fmt.Errorf("the answer of %s %s has more than %d bytes", method, path, maxAnswer)
+	case resp.StatusCode < 200 || resp.StatusCode > 299:
+		return nil, readError(resp, answer)
+	}
+	return answer, nil
 }
 
 // readError turns an answer into an *Error, also one that saaf did not write: what

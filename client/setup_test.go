@@ -35,6 +35,8 @@ type bundle struct {
 	key    string
 	store  *store.Store
 	tenant saaf.TenantID
+
+	operator *client.Client // with a key that may touch the deployment
 }
 
 func setup(t *testing.T) *bundle {
@@ -65,10 +67,19 @@ func setup(t *testing.T) *bundle {
 		t.Fatal(err)
 	}
 	log := slog.New(slog.DiscardHandler)
-	service := scrub.NewService(scrub.Config{Store: st, Registry: registry, Dir: dir, Log: log})
+	service := scrub.NewService(scrub.Config{Store: st, Registry: registry, Dir: dir, Uploads: filepath.Join(dir, "uploads"), Log: log})
 	if serving, err := service.Load(t.Context()); err != nil || serving.Problem != "" {
 		t.Fatalf("%+v, %v", serving, err)
 	}
+	imported := make(chan error, 1)
+	working, rest := context.WithCancel(ctx)
+	go func() { imported <- service.RunImports(working) }()
+	t.Cleanup(func() {
+		rest()
+		if err := <-imported; err != nil {
+			t.Error(err)
+		}
+	})
 	server := httptest.NewServer(api.New(api.Config{
 		Store: st, Auth: auth.NewService(st), Scrub: service, Log: log, MaxBody: 1 << 20,
 		Intake: intake.NewService(st, registry, saaf.PhonePolicy{}),
@@ -83,6 +94,7 @@ func setup(t *testing.T) *bundle {
 	b := &bundle{t: t, url: server.URL, store: st, tenant: tenant.ID}
 	b.key = b.newKey(auth.KeySpec{})
 	b.Client = client.New(b.url, b.key)
+	b.operator = client.New(b.url, b.newKey(auth.KeySpec{Operator: true, RateLimit: saaf.MaxRateLimit}))
 	return b
 }
 

@@ -2,10 +2,8 @@ package dnd
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -111,31 +109,93 @@ func randomPhones(n int) []saaf.Phone {
 	return phones
 }
 
+// benchSnapshots are what lookups are measured in: with categories for no number
+// and for all, with an overlay and without.
+var benchSnapshots = []struct {
+	name    string
+	count   int
+	partial bool
+	overlay int
+}{
+	{"1M", 1e6, false, 0}, {"100M", 1e8, false, 0}, {"100M partial", 1e8, true, 0},
+	{"100M overlay", 1e8, false, 1e6}, {"100M partial overlay", 1e8, true, 1e6},
+}
+
+// eachSnapshot runs a benchmark for all of them.
+func eachSnapshot(b *testing.B, run func(b *testing.B, s *Snapshot)) {
+	for _, c := range benchSnapshots {
+		b.Run(c.name, func(b *testing.B) {
+			s := open(b, randomSnapshot(b, scale(c.count), c.partial))
+			if c.overlay > 0 {
+				s = randomOverlay(b, s, scale(c.overlay), c.partial)
+			}
+			run(b, s)
+		})
+	}
+}
+
+// randomOverlay is s with an overlay of nearly count entries.
+func randomOverlay(b *testing.B, s *Snapshot, count int, partial bool) *Snapshot {
+	b.Helper()
+	memory := &scratch{dir: b.TempDir()}
+	defer memory.close()
+	d, err := newDeltaSet(today, s, newSetTable(), memory)
+	if err != nil {
+		b.Fatal(err)
+	}
+	random := rand.New(rand.NewPCG(11, 12))
+	for range count {
+		set := uint16(0)
+		if partial {
+			set = d.sets.id(Categories{low: 1 << (1 + random.UintN(8))})
+		}
+		p := randomPhone(random)
+		r := newRow(p, false, set)
+		if s.Lookup(p).Listed {
+			r = newRow(p, true, 0)
+		}
+		if err := d.add(0, []row{r}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	o, err := d.resolve(b.Context(), &Report{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	path := filepath.Join(b.TempDir(), "overlay")
+	f, err := os.Create(path)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := writeOverlay(b.Context(), f, d, o, saaf.SHA256{1}, func(int64, int64) {}); err != nil {
+		b.Fatal(err)
+	}
+	over, err := OpenOverlay(path, s, saaf.SHA256{1})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return over
+}
+
 // BenchmarkLookup reports how many times a lookup takes as long as a load from a
 // random place in an array of the size of the file: x-load for loads that the
 // processor overlaps as it likes, x-call for loads behind a call, as a lookup is.
 func BenchmarkLookup(b *testing.B) {
-	for _, c := range []struct {
-		name    string
-		count   int
-		partial bool
-	}{{"1M", 1e6, false}, {"100M", 1e8, false}, {"100M partial", 1e8, true}} {
-		b.Run(c.name, func(b *testing.B) {
-			s := open(b, randomSnapshot(b, scale(c.count), c.partial))
-			phones := randomPhones(1 << 20)
-			listed, i := 0, 0
-			for b.Loop() {
-				if s.Lookup(phones[i]).Listed {
-					listed++
-				}
-				i = (i + 1) % len(phones)
+	eachSnapshot(b, func(b *testing.B, s *Snapshot) {
+		phones := randomPhones(1 << 20)
+		listed, i := 0, 0
+		for b.Loop() {
+			if s.Lookup(phones[i]).Listed {
+				listed++
 			}
-			b.ReportMetric(float64(listed)/float64(b.N), "listed")
-			loads, calls := loads(len(s.data), phones, b.N)
-			b.ReportMetric(float64(b.Elapsed())/float64(loads), "x-load")
-			b.ReportMetric(float64(b.Elapsed())/float64(calls), "x-call")
-		})
-	}
+			i = (i + 1) % len(phones)
+		}
+		b.ReportMetric(float64(listed)/float64(b.N), "listed")
+		loads, calls := loads(len(s.data), phones, b.N)
+		b.ReportMetric(float64(b.Elapsed())/float64(loads), "x-load")
+		b.ReportMetric(float64(b.Elapsed())/float64(calls), "x-call")
+	})
 }
 
 // loads is how long count loads from random places of an array take, as they stand
@@ -169,163 +229,51 @@ func load(array []byte, at uint32) byte { return array[at] }
 
 // BenchmarkCheck500 is the registry's part of a push of 500 leads.
 func BenchmarkCheck500(b *testing.B) {
-	s := open(b, randomSnapshot(b, scale(1e8), false))
-	v := use(b, Config{}, s, &Report{EffectiveDate: today}).View()
-	phones := randomPhones(1 << 20)
-	verdicts := make([]saaf.Verdict, saaf.MaxBulk)
-	for _, c := range []struct {
-		name  string
-		check func(phones []saaf.Phone)
-	}{
-		{"one by one", func(phones []saaf.Phone) {
-			for i, p := range phones {
-				verdicts[i] = v.Check(p, noon)
-			}
-		}},
-		{"together", func(phones []saaf.Phone) { verdicts = v.CheckAll(verdicts[:0], phones, noon) }},
-	} {
-		b.Run(c.name, func(b *testing.B) {
-			i := 0
-			b.ReportAllocs()
-			for b.Loop() {
-				c.check(phones[i : i+saaf.MaxBulk])
-				i = (i + saaf.MaxBulk) % (len(phones) - saaf.MaxBulk)
-			}
-			loads, _ := loads(len(s.data), phones, b.N*saaf.MaxBulk)
-			b.ReportMetric(float64(b.Elapsed())/float64(loads), "x-load")
-		})
-	}
+	eachSnapshot(b, func(b *testing.B, s *Snapshot) {
+		v := use(b, Config{}, s, &Report{EffectiveDate: today}).View()
+		phones := randomPhones(1 << 20)
+		verdicts := make([]saaf.Verdict, saaf.MaxBulk)
+		for _, c := range []struct {
+			name  string
+			check func(phones []saaf.Phone)
+		}{
+			{"one by one", func(phones []saaf.Phone) {
+				for i, p := range phones {
+					verdicts[i] = v.Check(p, noon)
+				}
+			}},
+			{"together", func(phones []saaf.Phone) { verdicts = v.CheckAll(verdicts[:0], phones, noon) }},
+		} {
+			b.Run(c.name, func(b *testing.B) {
+				i := 0
+				b.ReportAllocs()
+				for b.Loop() {
+					c.check(phones[i : i+saaf.MaxBulk])
+					i = (i + saaf.MaxBulk) % (len(phones) - saaf.MaxBulk)
+				}
+				loads, _ := loads(len(s.data), phones, b.N*saaf.MaxBulk)
+				b.ReportMetric(float64(b.Elapsed())/float64(loads), "x-load")
+			})
+		}
+	})
 }
 
-// BenchmarkOpen opens a file that is in the page cache.
+// BenchmarkOpen opens files that are in the page cache.
 func BenchmarkOpen(b *testing.B) {
 	path := randomSnapshot(b, scale(1e8), false)
-	for b.Loop() {
-		s, err := Open(path)
-		if err != nil {
-			b.Fatal(err)
-		}
-		b.SetBytes(s.Info().Bytes)
-	}
-}
-
-// BenchmarkRows reads a file into rows, and reports as x-split how many times that
-// takes as long as reading the file and splitting it into lines.
-func BenchmarkRows(b *testing.B) {
-	for _, quoted := range []bool{false, true} {
-		format := "13,%d,0,A,2\n"
-		if quoted {
-			format = "\"13\",\"%d\",\"0\",\"A\",\"2\"\n"
-		}
-		b.Run(fmt.Sprintf("quoted=%v", quoted), func(b *testing.B) {
-			path := filepath.Join(b.TempDir(), "full.csv")
-			var text bytes.Buffer
-			random := rand.New(rand.NewPCG(5, 6))
-			rows := scale(5e6)
-			for range rows {
-				fmt.Fprintf(&text, format, randomPhone(random))
-			}
-			if err := os.WriteFile(path, text.Bytes(), 0o600); err != nil {
-				b.Fatal(err)
-			}
-			b.SetBytes(int64(text.Len()))
-			for b.Loop() {
-				if got := readRows(b, path); got != rows {
-					b.Fatalf("%d rows of %d", got, rows)
-				}
-			}
-			b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
-			start := time.Now()
-			for range b.N {
-				splitLines(b, path)
-			}
-			b.ReportMetric(float64(b.Elapsed())/float64(time.Since(start)), "x-split")
-		})
-	}
-}
-
-// readRows reads the rows of a file as an import does.
-func readRows(b *testing.B, path string) int {
-	s, err := openSource(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.file.Close()
-	lines, buf, p := &lineReader{r: s}, make([]byte, chunkSize), newParser(newSetTable(), func(int64, saaf.Reason) {})
-	var rows []row
-	for {
-		chunk, end := lines.next(buf)
-		if rows, err = p.parse(chunk, rows[:0]); err != nil {
-			b.Fatal(err)
-		}
-		if end == io.EOF {
-			return int(p.counts.Active)
-		} else if end != nil {
-			b.Fatal(end)
-		}
-	}
-}
-
-func splitLines(b *testing.B, path string) (lines int) {
-	f, err := os.Open(path)
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer f.Close()
-	r, buf := &lineReader{r: f}, make([]byte, chunkSize)
-	for {
-		chunk, end := r.next(buf)
-		for len(chunk) > 0 {
-			i := bytes.IndexByte(chunk, '\n')
-			if i < 0 {
-				i = len(chunk) - 1
-			}
-			chunk = chunk[i+1:]
-			lines++
-		}
-		if end == io.EOF {
-			return lines
-		} else if end != nil {
-			b.Fatal(end)
-		}
-	}
-}
-
-// BenchmarkImport is a whole import of a file, and of a delta on 100 million
-// numbers.
-func BenchmarkImport(b *testing.B) {
-	text := func(rows int) string {
-		var t bytes.Buffer
-		random := rand.New(rand.NewPCG(7, 8))
-		for i := range rows {
-			op := byte('A')
-			if i%10 == 0 {
-				op = 'D'
-			}
-			fmt.Fprintf(&t, "\"13\",\"%d\",\"0\",\"%c\",\"2\"\n", randomPhone(random), op)
-		}
-		return t.String()
-	}
-	b.Run("full 10M", func(b *testing.B) {
-		rows := scale(1e7)
-		im := setup(b).file("full.csv", text(rows))
+	b.Run("base", func(b *testing.B) {
 		for b.Loop() {
-			if _, err := im.Run(b.Context()); err != nil {
+			b.SetBytes(open(b, path).Info().Bytes)
+		}
+	})
+	b.Run("overlay 2M", func(b *testing.B) {
+		s := randomOverlay(b, open(b, path), scale(2e6), false)
+		data := s.overlay.data
+		for b.Loop() {
+			if _, err := newOverlay(data, s.Base(), s.overlay.base); err != nil {
 				b.Fatal(err)
 			}
 		}
-		b.ReportMetric(float64(rows)*float64(b.N)/b.Elapsed().Seconds(), "rows/s")
+		runtime.KeepAlive(s)
 	})
-	for name, rows := range map[string]int{"delta 100k": 1e5, "delta 1M": 1e6} {
-		b.Run(name, func(b *testing.B) {
-			base := open(b, randomSnapshot(b, scale(1e8), false))
-			im := setup(b).delta(base).file("delta.csv", text(scale(rows)))
-			im.Override = "random"
-			for b.Loop() {
-				if _, err := im.Run(b.Context()); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
 }

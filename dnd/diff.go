@@ -21,7 +21,8 @@ type Difference struct {
 // When ctx ends, its error is the last thing that is yielded.
 func Diff(ctx context.Context, a, b *Snapshot) iter.Seq2[Difference, error] {
 	return func(yield func(Difference, error) bool) {
-		d := &differ{ctx: ctx, yield: yield, a: a.side(), b: b.side()}
+		common := map[Categories]uint16{}
+		d := &differ{ctx: ctx, yield: yield, a: newSide(a, common), b: newSide(b, common)}
 		if a.sameBase(b) {
 			d.overlays(a)
 		} else {
@@ -50,29 +51,54 @@ type side struct {
 	*Snapshot
 	cells   []row
 	numbers spread // of the head at work
+	sets    [overlaySets + maxSets + 1]Categories
+	common  [overlaySets + maxSets + 1]uint16 // the ids of the sets that both sides use
 }
 
-func (s *Snapshot) side() *side {
+// overlaySets is the id of place 0 in the dictionary of an overlay. Those of the
+// base are below, also where damage makes places that it does not have.
+const overlaySets = maxSets + 1
+
+// newSide is a side that knows its sets by the ids in common, which gets what it
+// lacks.
+func newSide(s *Snapshot, common map[Categories]uint16) *side {
+	d := &side{Snapshot: s}
 	if s == nil {
-		return &side{}
+		return d
 	}
-	return &side{Snapshot: s, cells: s.overlay.sorted()}
+	for i, u := range s.file.sets {
+		d.sets[i+1] = u.categories
+	}
+	if s.overlay != nil {
+		d.cells = s.overlay.sorted()
+		for i, u := range s.overlay.dict {
+			d.sets[overlaySets+i+1] = u.categories
+		}
+	}
+	for id, c := range d.sets {
+		if _, known := common[c]; !known {
+			common[c] = uint16(len(common))
+		}
+		d.common[id] = common[c]
+	}
+	return d
 }
 
-// head spreads the numbers of a head out, with the overlay. Places of its
-// dictionary are ids above those of the base. It reports false when there is none.
+// head spreads the numbers of a head out, with the overlay. It reports whether
+// there can be any.
 func (s *side) head(head int) bool {
+	s.numbers.clear()
 	if s.Snapshot == nil {
 		return false
 	}
-	if s.counts[head].active == 0 && (len(s.cells) == 0 || s.cells[0].head() != head) {
-		return false
+	any := s.counts[head].active > 0
+	if any {
+		b := s.block(head)
+		b.spread(&s.numbers)
 	}
-	b := s.block(head)
-	b.spread(&s.numbers)
-	for len(s.cells) > 0 && s.cells[0].head() == head {
+	for ; len(s.cells) > 0 && s.cells[0].head() == head; s.cells = s.cells[1:] {
+		any = true
 		r := s.cells[0]
-		s.cells = s.cells[1:]
 		_, n := r.split()
 		switch {
 		case r.deletes():
@@ -80,10 +106,10 @@ func (s *side) head(head int) bool {
 		case r.set() == 0:
 			s.numbers.list(n, 0)
 		default:
-			s.numbers.list(n, uint16(len(s.sets))+r.set())
+			s.numbers.list(n, overlaySets+r.set())
 		}
 	}
-	return true
+	return any
 }
 
 // entry is what the side holds about a number of the head that was spread out.
@@ -91,13 +117,7 @@ func (s *side) entry(n uint32) Entry {
 	if !s.numbers.listed(n) {
 		return Entry{}
 	}
-	e := Entry{Listed: true}
-	if id := int(s.numbers.set(n)); id > len(s.sets) {
-		e.Categories = s.overlay.dict[id-len(s.sets)-1].categories
-	} else {
-		e.Categories = s.set(uint16(id))
-	}
-	return e
+	return Entry{Listed: true, Categories: s.sets[s.numbers.set(n)]}
 }
 
 // differ yields differences.
@@ -157,27 +177,20 @@ func lower(a, b []row) saaf.Phone {
 func (d *differ) bases() {
 	for head := 0; head < numHeads && d.goesOn(); head++ {
 		inA, inB := d.a.head(head), d.b.head(head)
-		if !inA && !inB {
-			continue
+		if inA || inB {
+			d.head(head)
 		}
-		if !inA {
-			d.a.numbers.clear()
-		}
-		if !inB {
-			d.b.numbers.clear()
-		}
-		d.head(head)
 	}
 }
 
 // head compares a head that both sides have spread out.
 func (d *differ) head(head int) {
 	first := saaf.Phone(head) * headSpan
-	partial := d.a.numbers.partial || d.b.numbers.partial
-	for i, word := range d.a.numbers.bits {
-		differs := word ^ d.b.numbers.bits[i]
-		if partial {
-			differs |= word & d.b.numbers.bits[i] // which may have other categories
+	a, b := &d.a.numbers, &d.b.numbers
+	for i, word := range a.bits {
+		differs := word ^ b.bits[i]
+		if a.partial || b.partial {
+			differs |= d.otherSets(i, word&b.bits[i])
 		}
 		for ; differs != 0; differs &= differs - 1 {
 			n := uint32(64*i + bits.TrailingZeros64(differs))
@@ -186,4 +199,17 @@ func (d *differ) head(head int) {
 			}
 		}
 	}
+}
+
+// otherSets are those of the listed numbers of word i that the sides have other
+// categories for.
+func (d *differ) otherSets(i int, listed uint64) (differs uint64) {
+	for word := listed; word != 0; word &= word - 1 {
+		bit := bits.TrailingZeros64(word)
+		n := uint32(64*i + bit)
+		if d.a.common[d.a.numbers.set(n)] != d.b.common[d.b.numbers.set(n)] {
+			differs |= 1 << bit
+		}
+	}
+	return differs
 }

@@ -2,6 +2,12 @@
 // telemarketer downloads, builds a snapshot file from them, maps that file into
 // memory, looks numbers up and turns what it finds into verdicts.
 //
+// A snapshot is one file, or a base file and at most one overlay file, which holds
+// all that is otherwise than in the base: a delta of some thousand rows need not
+// write half a gigabyte anew. No file is ever changed. An overlay names the hash of
+// its base, so that the hash of the newest file fixes the whole content. Where an
+// overlay would get too large, an import folds both into a new base.
+//
 // Three rules shape it. An answer that rests on nothing is never "clean": without
 // a snapshot, or with one that is too old, the verdict is unknown. What cannot be
 // understood blocks: an unknown operation counts as an addition, unreadable
@@ -13,5 +19,6 @@
 // Which snapshot is active is decided elsewhere and handed to [Registry.Use].
 //
 // Start reading at [Registry] and [View] for the serving side, at [Import] for
-// the building side, and in format.go for the file between the two.
+// the building side, at [Diff] for what one snapshot has otherwise than another,
+// and in format.go and overlay_format.go for the files between them.
 package dnd

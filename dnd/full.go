@@ -48,7 +48,7 @@ type room [roomSize]uint32
 
 // roomSize is a compromise: a larger room finds its bitmap near more often, and
 // 4,000 heads have one for each worker.
-const roomSize = 1024
+const roomSize = 2048
 
 func newFullSet(date saaf.Date, sets *setTable, memory *scratch, workers int) *fullSet {
 	f := &fullSet{date: date, sets: sets, memory: memory}

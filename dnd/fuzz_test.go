@@ -21,6 +21,7 @@ func FuzzRows(f *testing.F) {
 		"1,\"6000000000,0,A\n13,60000,0,A\n,,,,\n1,06000000000,0#99,d\n1, \"6000000000\" ,9,A\n",
 		strings.Repeat("x", maxLine+1) + "\n1,6000000000,7,A,2\r",
 		"phone,phone\n", "opstype\n", "\n \n\t\n", "1,6000000000,2#3,A\x00\n", "12,9999999999,#1,A,\n",
+		"13,0876543210,0,A,2\n13,9876543210,0,A,x\n1x,9876543210,0,D,2\n13,9876543210,0,D,2\r\n",
 	} {
 		f.Add([]byte(text))
 	}
@@ -73,12 +74,16 @@ func parseInPieces(t *testing.T, text []byte, want error) (rows []string) {
 
 // checkOrdinary compares the quick reading of a line with the thorough one.
 func checkOrdinary(t *testing.T, line []byte) {
-	phone, categories, deletes, length := ordinaryRow(line)
+	phone, categories, deletes, length := ordinaryRow(append(bytes.Clone(line), "\n1,6"...))
+	p, c, d, alone := ordinaryRow(line)
+	if (length > 0) != (alone > 0) || p != phone || c != categories || d != deletes {
+		t.Fatalf("%q is read as %d bytes alone, as %d with a line behind it", line, alone, length)
+	}
 	if length == 0 {
 		return
 	}
-	if _, _, _, ended := ordinaryRow(append(bytes.Clone(line), "\n1,6"...)); length != len(line) || ended != len(line)+1 {
-		t.Fatalf("%q is read as %d bytes, and as %d with a line behind it", line, length, ended)
+	if length != len(line)+1 || alone != len(line) {
+		t.Fatalf("%q has %d bytes alone, %d with a line behind it", line, alone, length)
 	}
 	quick := newParser(newSetTable(), nil)
 	thorough := newParser(newSetTable(), func(_ int64, why saaf.Reason) { t.Fatalf("%q: %s", line, why) })
@@ -166,6 +171,11 @@ func FuzzOpen(f *testing.F) {
 				s.Lookup(head*headSpan + n)
 			}
 		}
+		for _, err := range Diff(t.Context(), nil, s) {
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
 		// A delta on it comes to an end, too.
 		memory := &scratch{dir: t.TempDir()}
 		defer memory.close()
@@ -236,12 +246,16 @@ func FuzzOpenOverlay(f *testing.F) {
 			}
 		}
 		// A delta on it comes to an end, as an overlay and as a whole file.
-		for _, limit := range []int{maxOverlay, -1} {
+		for _, whole := range []bool{false, true} {
 			b := setup(t).delta(s).file("delta.csv", "13,6000000001,0,A,2\n13,6000000002,5,A,2\n13,9000000000,2#3,A,2\n")
-			b.Override, b.foldLimit = "whatever it comes to", limit
-			if r, err := b.Run(t.Context()); err == nil && (r.Result.Overlay == 0) != (limit < 0) {
-				t.Fatalf("%+v", r.Result)
+			b.Override, b.Whole = "whatever it comes to", whole
+			j := newJob(&b.Import)
+			if o, err := j.build(t.Context()); err == nil {
+				if r, err := j.writeTo(t.Context(), io.Discard, o); err == nil && (r.Overlay == 0) != whole {
+					t.Fatalf("%+v", r)
+				}
 			}
+			j.close()
 		}
 	})
 }

@@ -50,6 +50,9 @@ type Import struct {
 	// that is not checked. A Base with an overlay knows the hash by itself; a
 	// different one is refused.
 	BaseSHA256 saaf.SHA256
+	// Whole has a delta make a whole new file, however few its rows are. It is for
+	// who cannot keep a base beside an overlay, or wants the overlay gone.
+	Whole bool
 	// BaseID names the active snapshot, 0 when there is none.
 	BaseID saaf.SnapshotID
 	// BaseDate is the effective date of the active snapshot, 0 when there is none.
@@ -248,7 +251,7 @@ func (j *job) writeTo(ctx context.Context, out io.Writer, o *outline) (r *Result
 	}
 	r = &Result{}
 	if d, ok := j.content.(*deltaSet); ok {
-		if base := j.baseSHA256(); base != (saaf.SHA256{}) && d.entries <= cmp.Or(j.foldLimit, foldLimit) {
+		if base := j.baseSHA256(); !j.Whole && base != (saaf.SHA256{}) && d.entries <= cmp.Or(j.foldLimit, foldLimit) {
 			r.BaseSHA256 = base
 			r.Info, err = writeOverlay(ctx, out, d, o, base, progress)
 			return r, err

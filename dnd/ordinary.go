@@ -14,6 +14,9 @@ import "saaf"
 // 0. categories has bit n for category n and is 0 for a full block. That it need
 // not know where the line ends saves looking for the end first.
 func ordinaryRow(text []byte) (phone saaf.Phone, categories uint64, deletes bool, length int) {
+	if phone, deletes, ok := usualRow(text); ok {
+		return phone, 0, deletes, usualLength
+	}
 	const shortest = len("1,9876543210,,A")
 	if len(text) < shortest {
 		return 0, 0, false, 0
@@ -67,6 +70,28 @@ func ordinaryRow(text []byte) (phone saaf.Phone, categories uint64, deletes bool
 		return 0, 0, false, 0
 	}
 	return phone, categories, op == 'd', i
+}
+
+const usualLength = len("13,9876543210,0,A,2\n")
+
+// usualRow reads the one form of a row that most files are full of, by words
+// instead of bytes. It takes half the time.
+func usualRow(text []byte) (phone saaf.Phone, deletes, ok bool) {
+	const (
+		any      = 0xff << 40             // the phone type, which is looked at below
+		adds     = 0x0a_00_2c_41_2c_30_2c // ",0,A,?\n" from the lowest byte
+		deleting = 0x0a_00_2c_44_2c_30_2c
+	)
+	if len(text) <= usualLength {
+		return 0, false, false
+	}
+	end := le.Uint64(text[13:]) << 8 >> 8 &^ any
+	if end != adds && end != deleting {
+		return 0, false, false
+	}
+	phone, ok = tenDigits(text[3:13])
+	ok = ok && text[3] != '0' && text[2] == ',' && isDigit(text[0]) && isDigit(text[1]) && isDigit(text[18])
+	return phone, end == deleting, ok
 }
 
 // ordinaryEnd is where the line after this one begins when what stands behind the

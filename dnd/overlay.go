@@ -64,7 +64,7 @@ func newOverlay(data []byte, base *Snapshot, baseSHA saaf.SHA256) (*Snapshot, er
 	case h.size() != h.info.Bytes || h.rest != checksum(data[headerSize:]):
 		return nil, errDamaged
 	}
-	o := &overlay{overlayHeader: h, data: data, table: table{data[h.tableAt():], uint64(h.buckets())}}
+	o := &overlay{overlayHeader: h, data: data, table: h.tableOf(data[h.sievesAt():])}
 	if err := o.readDictionary(); err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (o *overlay) checkTable() error {
 		}
 		p := r.phone()
 		where, found := o.table.find(p)
-		if !found || where != at || p >= numHeads*headSpan || int(r.set()) > len(o.dict) || r.deletes() && r.set() != 0 {
+		if !found || where != at || o.table.sieve(p) == 0 || p >= numHeads*headSpan || int(r.set()) > len(o.dict) || r.deletes() && r.set() != 0 {
 			return errDamaged
 		}
 		entries++
@@ -146,7 +146,8 @@ func (o *overlay) checkTable() error {
 	return nil
 }
 
-// lookup is what the overlay says about p. ok is false when it says nothing.
+// lookup is what the overlay says about a p that its sieve lets pass. ok is false when
+// it says nothing.
 func (o *overlay) lookup(p saaf.Phone) (e Entry, ok bool) {
 	at, ok := o.table.find(p)
 	if !ok {

@@ -152,10 +152,14 @@ func TestFold(t *testing.T) {
 		name  string
 		sum   saaf.SHA256
 		limit int
+		asked bool
 		whole bool
-	}{{"below", sum, 21, false}, {"at the limit", sum, 20, false}, {"above", sum, 19, true}, {"no hash", saaf.SHA256{}, 20, true}} {
+	}{
+		{"below", sum, 21, false, false}, {"at the limit", sum, 20, false, false}, {"above", sum, 19, false, true},
+		{"no hash", saaf.SHA256{}, 20, false, true}, {"asked for", sum, 20, true, true},
+	} {
 		b := setup(t).delta(base).file("delta.csv", numbers(6000000995, 25, "A"))
-		b.BaseSHA256, b.foldLimit = c.sum, c.limit
+		b.BaseSHA256, b.foldLimit, b.Whole = c.sum, c.limit, c.asked
 		s, r := b.run()
 		if whole := s.Base() == s; whole != c.whole || whole != (r.Result.BaseSHA256 == (saaf.SHA256{})) || s.Info().Numbers != 1020 {
 			t.Errorf("%s: %+v", c.name, r.Result)
@@ -207,12 +211,22 @@ func TestLargeOverlay(t *testing.T) {
 	}
 	far := 0
 	for p := range model {
-		if at, _ := s.overlay.table.find(p); at/bucketSize*bucketSize != s.overlay.table.home(p) {
+		at, _ := s.overlay.table.find(p)
+		if home, _ := s.overlay.table.home(p); at/bucketSize != home {
 			far++
 		}
 	}
 	if far*25 > len(model) {
 		t.Errorf("%d of %d entries are not in their bucket", far, len(model))
+	}
+	passed := 0
+	for _, p := range randomPhones(10_000) {
+		if model[p] == "" && s.overlay.table.sieve(p) == 1 {
+			passed++
+		}
+	}
+	if passed > 300 {
+		t.Errorf("the sieve lets %d of 10,000 other numbers pass", passed)
 	}
 	v := use(t, Config{}, s, &Report{EffectiveDate: today}).View()
 	phones := randomPhones(1000)
@@ -264,14 +278,5 @@ func TestOverlayLookupDoesNotAllocate(t *testing.T) {
 		if n := testing.AllocsPerRun(100, func() { s.Lookup(p) }); n > 0 {
 			t.Errorf("%v allocations for %d", n, p)
 		}
-	}
-}
-
-func TestBrokenScratch(t *testing.T) {
-	t.Parallel()
-	b := setup(t).file("full.csv", numbers(6000000000, 10, "A"))
-	b.Dir = b.Files[0] // not a directory
-	if _, err := b.Run(t.Context()); err == nil {
-		t.Error("there is no room to work in, and no error")
 	}
 }

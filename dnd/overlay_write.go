@@ -27,15 +27,14 @@ func writeOverlay(ctx context.Context, out io.Writer, d *deltaSet, o *outline, b
 	for _, u := range dict {
 		dictionary = u.append(dictionary)
 	}
-	t := table{rest[h.tableAt()-headerSize:], uint64(h.buckets())}
+	t := h.tableOf(rest[h.sievesAt()-headerSize:])
 	for head, changes := range d.changes {
 		if err := ctx.Err(); err != nil {
 			return Info{}, err
 		}
 		for _, c := range changes {
 			p := saaf.Phone(head)*headSpan + saaf.Phone(c.number())
-			at, _ := t.find(p)
-			le.PutUint64(t.cells[at:], uint64(newRow(p, c.deletes(), places[c.set()])))
+			t.insert(newRow(p, c.deletes(), places[c.set()]))
 		}
 	}
 	h.rest = checksum(rest)

@@ -21,7 +21,7 @@ func manyRows(random *rand.Rand, rows int) string {
 	b.WriteString("\n\nService Area Code,Phone Numbers,Preferences,Opstype,Phone Type\n")
 	for range rows {
 		p := 6000000000 + random.IntN(4)*500_000_000 + random.IntN(50_000)
-		switch random.IntN(2000) {
+		switch random.IntN(1000) {
 		case 0:
 			b.WriteString("13,123,0,A,2\n")
 		case 1:
@@ -56,11 +56,28 @@ func TestWorkers(t *testing.T) {
 			if len(r.MalformedRows) != maxMalformedRows || r.Conflicts == 0 || delta.Changes.Removed == 0 {
 				t.Errorf("the rows are no test: %+v", r.Total)
 			}
+			if diff := cmp.Diff(malformedLines(full)[:maxMalformedRows/2], reportedLines(r)[:maxMalformedRows/2]); diff != "" {
+				t.Error(diff)
+			}
 		}
 		if diff := cmp.Diff(first, [2]*Report{r, delta}); diff != "" {
 			t.Errorf("%d workers: %s", workers+1, diff)
 		}
 	}
+}
+
+// malformedLines are the malformed lines of a text, read as a whole.
+func malformedLines(text string) (at []int64) {
+	p := newParser(newSetTable(), func(line int64, _ saaf.Reason) { at = append(at, line) })
+	_, _ = p.parse([]byte(text), nil)
+	return at
+}
+
+func reportedLines(r *Report) (at []int64) {
+	for _, m := range r.MalformedRows {
+		at = append(at, m.Line)
+	}
+	return at
 }
 
 // The hash of a file is the same whether it was needed before its rows or not.

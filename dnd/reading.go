@@ -119,12 +119,22 @@ func (j *job) read(ctx context.Context, i int) error {
 		j.done += f.Bytes
 		return nil
 	}
-	hashing := func() error { return nil }
-	if !s.hashed {
-		hashing = inBackground(func() error { return s.hash(ctx, func(int) {}) })
-	}
+	hashing, stop := context.WithCancel(ctx)
+	defer stop()
+	hashed := inBackground(func() error {
+		if s.hashed {
+			return nil
+		}
+		return s.hash(hashing, func(int) {})
+	})
 	err := j.readRows(ctx, s, f)
-	if err := errors.Join(err, hashing()); err != nil {
+	if err != nil {
+		stop()
+	}
+	if e := hashed(); err == nil && e != nil {
+		err = fmt.Errorf("read %s: %w", f.Name, e)
+	}
+	if err != nil {
 		return err
 	}
 	f.SHA256 = s.sha

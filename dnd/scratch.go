@@ -107,7 +107,7 @@ func (s *scratch) close() {
 
 // allocOf returns n zero values. T holds no pointers: the garbage collector does
 // not look here.
-func allocOf[T uint32 | uint64 | placed | row | change](s *scratch, n int) ([]T, error) {
+func allocOf[T uint32 | uint64 | placed | change](s *scratch, n int) ([]T, error) {
 	if n == 0 {
 		return nil, nil
 	}

@@ -46,7 +46,7 @@ func (s *Snapshot) Base() *Snapshot {
 // Lookup returns what the snapshot holds about p. A number outside 1000000000 to
 // 9999999999 is not listed.
 func (s *Snapshot) Lookup(p saaf.Phone) (e Entry) {
-	if s.overlay != nil {
+	if s.overlay != nil && s.overlay.table.sieve(p) != 0 {
 		if e, ok := s.overlay.lookup(p); ok {
 			runtime.KeepAlive(s)
 			return e
@@ -69,27 +69,28 @@ func (s *Snapshot) bit(p saaf.Phone) uint64 {
 	return 8 * atZero
 }
 
-// fetch brings the bits of at most [batch] phones near the processor. Their loads
-// are on their way together: they take as long as a few that wait for each other.
-func (s *Snapshot) fetch(phones []saaf.Phone) {
+// glance looks at the bits of at most [batch] phones: bit i of the result is clear
+// when phones[i] is not listed, and otherwise [Snapshot.Lookup] must be asked. The
+// loads are on their way together, so that they take as long as a few that wait
+// for each other.
+func (s *Snapshot) glance(phones []saaf.Phone) (ask uint64) {
 	var places [batch]uint64
 	for i, p := range phones {
-		places[i] = s.bit(p) / 8
+		places[i] = s.bit(p)
 	}
-	var sum byte
-	for _, at := range places[:len(phones)] {
-		sum += s.data[at]
+	for i, at := range places[:len(phones)] {
+		ask |= uint64(s.data[at/8]>>(at%8)&1) << i
 	}
 	if o := s.overlay; o != nil {
-		for _, p := range phones {
-			sum += o.table.cells[o.table.home(p)]
+		for i, p := range phones {
+			ask |= uint64(o.table.sieve(p)) << i
 		}
 	}
-	runtime.KeepAlive(sum) // so that it is computed
 	runtime.KeepAlive(s)
+	return ask
 }
 
-// batch is how many numbers are looked up together.
+// batch is how many numbers are looked up together: the bits of a word.
 const batch = 64
 
 // listed is the entry of an active number.

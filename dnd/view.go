@@ -44,7 +44,7 @@ func (v *View) Replaced() <-chan struct{} { return v.replaced }
 func (v *View) Check(p saaf.Phone, now time.Time) saaf.Verdict {
 	verdict, answers := v.verdict(now)
 	if answers {
-		v.settle(&verdict, p)
+		v.settle(&verdict, p, true)
 	}
 	return verdict
 }
@@ -62,16 +62,18 @@ func (v *View) verdict(now time.Time) (common saaf.Verdict, answers bool) {
 }
 
 // settle makes the verdict about p out of what all have in common, when the
-// registry answers.
-func (v *View) settle(common *saaf.Verdict, p saaf.Phone) {
+// registry answers. Without ask p is known not to be listed.
+func (v *View) settle(common *saaf.Verdict, p saaf.Phone, ask bool) {
 	if !isPhone(p) {
 		*common = saaf.Verdict{Reason: saaf.RegistryUnavailable}
 		return
 	}
+	common.Reason = saaf.NotRegistered
+	if !ask {
+		return
+	}
 	if e := v.snapshot.Lookup(p); e.Listed {
 		common.Reason, common.Preferences = e.reason(), e.Categories.String()
-	} else {
-		common.Reason = saaf.NotRegistered
 	}
 }
 
@@ -81,13 +83,14 @@ func (v *View) CheckAll(dst []saaf.Verdict, phones []saaf.Phone, now time.Time) 
 	common, answers := v.verdict(now)
 	for len(phones) > 0 {
 		some := phones[:min(len(phones), batch)]
+		var ask uint64
 		if answers {
-			v.snapshot.fetch(some)
+			ask = v.snapshot.glance(some)
 		}
-		for _, p := range some {
+		for i, p := range some {
 			dst = append(dst, common)
 			if answers {
-				v.settle(&dst[len(dst)-1], p)
+				v.settle(&dst[len(dst)-1], p, ask>>i&1 != 0)
 			}
 		}
 		phones = phones[len(some):]

@@ -81,5 +81,5 @@ func (s *Service) Check(ctx context.Context, tenant saaf.TenantID, env saaf.Envi
 		}
 		checks[i] = store.Checked{Phone: phones[i], Verdict: *v}
 	}
-	return verdicts, s.store.RecordChecks(ctx, tenant, saaf.SourceFile, by, checks)
+	return verdicts, s.store.RecordChecks(ctx, tenant, env, saaf.SourceFile, by, checks)
 }

@@ -62,7 +62,7 @@ func (t *tx) activate(s *saaf.Snapshot, over saaf.SnapshotID, by saaf.By, rolled
 	for _, f := range s.Files {
 		fact.Files = append(fact.Files, activationFile{f.SHA256, f.Bytes, f.Rows})
 	}
-	if err := t.record(0, 0, saaf.StageRegistry, by, reason, fact); err != nil {
+	if err := t.record(0, 0, "", saaf.StageRegistry, by, reason, fact); err != nil {
 		return 0, err
 	}
 	return t.bumpVersion()

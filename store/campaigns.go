@@ -187,7 +187,11 @@ func (s *Store) DeleteCampaign(ctx context.Context, tenant saaf.TenantID, env sa
 		if _, err = t.exec(sqlRaiseFloor, t.ids.Last()); err != nil {
 			return err
 		}
-		return t.record(tenant, id, saaf.StageDeletion, by, "", deletionFact{Leads: c.Leads.Total()})
+		fact := deletionFact{Leads: c.Leads.Total()}
+		if d := t.counts[id]; d != nil { // of this transaction, not in the table yet
+			fact.Leads += d.leads.Total()
+		}
+		return t.record(tenant, id, env, saaf.StageDeletion, by, "", fact)
 	})
 	if err == nil {
 		s.purge.ring()

@@ -185,7 +185,7 @@ func TestDeletedCampaignIsGoneAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	batch := b.add(b.campaign, leads(0, 3)...)
-	if ids, err := b.CampaignsToRecheck(t.Context(), true); err != nil || len(ids) != 1 {
+	if ids, err := b.CampaignsToRecheck(t.Context(), 0, true); err != nil || len(ids) != 1 {
 		t.Fatalf("CampaignsToRecheck = %v, %v", ids, err)
 	}
 	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
@@ -200,7 +200,7 @@ func TestDeletedCampaignIsGoneAtOnce(t *testing.T) {
 		t.Errorf("Lead: %v", err)
 	}
 	for _, onlyUnchecked := range []bool{true, false} {
-		if ids, err := b.CampaignsToRecheck(t.Context(), onlyUnchecked); err != nil || len(ids) != 0 {
+		if ids, err := b.CampaignsToRecheck(t.Context(), 0, onlyUnchecked); err != nil || len(ids) != 0 {
 			t.Errorf("CampaignsToRecheck(%v) = %v, %v", onlyUnchecked, ids, err)
 		}
 	}

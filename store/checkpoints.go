@@ -35,8 +35,8 @@ func (s *Store) Checkpoint(ctx context.Context) (made bool, err error) {
 		if err != nil {
 			return err
 		}
-		const sqlInsertCheckpoint = `INSERT INTO checkpoints (seq, at, text, signature) VALUES ($1, $2, $3, $4)`
-		_, err = t.exec(sqlInsertCheckpoint, c.Seq, t.now, signed.Text, signed.Signature)
+		const sqlInsertCheckpoint = `INSERT INTO checkpoints (seq, text, signature) VALUES ($1, $2, $3)`
+		_, err = t.exec(sqlInsertCheckpoint, c.Seq, signed.Text, signed.Signature)
 		made = err == nil
 		return err
 	})
@@ -48,10 +48,15 @@ const checkpointColumns = `seq, text, signature FROM checkpoints`
 func lastCheckpoint(conn *sqlite.Conn) (c saaf.SignedCheckpoint, seq int64, err error) {
 	const sqlLastCheckpoint = `SELECT ` + checkpointColumns + ` ORDER BY seq DESC LIMIT 1`
 	err = query(conn, sqlLastCheckpoint, func(r row) error {
-		seq, c = r.int64(), saaf.SignedCheckpoint{Text: r.bytes(), Signature: r.bytes()}
+		last := scanCheckpoint(r)
+		seq, c = last.Seq, last.SignedCheckpoint
 		return nil
 	})
 	return c, seq, err
+}
+
+func scanCheckpoint(r row) StoredCheckpoint {
+	return StoredCheckpoint{r.int64(), saaf.SignedCheckpoint{Text: r.bytes(), Signature: r.bytes()}}
 }
 
 // LastCheckpoint is the newest checkpoint and its number, 0 when there is none.
@@ -76,7 +81,7 @@ func (s *Store) CheckpointsAfter(ctx context.Context, after int64) (list []Store
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		list = nil
 		return query(conn, sqlCheckpointsAfter, func(r row) error {
-			list = append(list, StoredCheckpoint{r.int64(), saaf.SignedCheckpoint{Text: r.bytes(), Signature: r.bytes()}})
+			list = append(list, scanCheckpoint(r))
 			return nil
 		}, after, entryPage)
 	})

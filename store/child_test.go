@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"saaf"
 )
 
 // Some promises are about other processes. The test binary runs itself: with
@@ -47,8 +49,44 @@ var children = map[string]func(dir string) error{
 		}
 		return s.Close()
 	},
-	"files-0":    func(dir string) error { return makeFiles(dir, 0) },
-	"files-0077": func(dir string) error { return makeFiles(dir, 0o077) },
+	"push for ever": pushForEver,
+	"files-0":       func(dir string) error { return makeFiles(dir, 0) },
+	"files-0077":    func(dir string) error { return makeFiles(dir, 0o077) },
+}
+
+// pushForEver pushes leads from several goroutines and returns once each has been
+// answered a few times.
+func pushForEver(dir string) error {
+	s, err := Open(context.Background(), Config{Dir: dir})
+	if err != nil {
+		return err
+	}
+	go func() { panic(s.Run(context.Background())) }()
+	text, err := os.ReadFile(filepath.Join(dir, "campaign"))
+	if err != nil {
+		return err
+	}
+	owner, id, _ := strings.Cut(string(text), " ")
+	tenant, _ := saaf.ParseID[saaf.TenantID](owner)
+	campaign, _ := saaf.ParseID[saaf.CampaignID](id)
+	answers := make(chan error)
+	for range 4 {
+		go func() {
+			for {
+				from := int(s.NewID() % 3_000_000_000)
+				batch := &LeadBatch{Campaign: campaign, Leads: leads(from, from+1+from%20)}
+				answers <- s.AddLeads(context.Background(), tenant, saaf.Live, batch)
+			}
+		}()
+	}
+	for range 20 {
+		err = errors.Join(err, <-answers)
+	}
+	go func() {
+		for range answers {
+		}
+	}()
+	return err
 }
 
 func child(what, dir string) int {
@@ -78,6 +116,8 @@ func makeFiles(dir string, mask int) error {
 	go func() { writer <- s.Run(ctx) }()
 	_, err = s.CreateTenant(ctx, "Asha Finance")
 	want := map[string]os.FileMode{dir: 0o700, lockDir: 0o700, filepath.Join(lockDir, lockName): 0o600}
+	want[filepath.Join(dir, pepperName)] = 0o600
+	want[filepath.Join(dir, signingKeyName)] = 0o600
 	for _, suffix := range []string{"", "-wal", "-shm"} {
 		want[filepath.Join(dir, fileName+suffix)] = 0o600
 	}

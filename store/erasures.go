@@ -5,7 +5,6 @@ import (
 	"time"
 
 	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 
 	"saaf"
 )
@@ -25,6 +24,12 @@ type Erasure struct {
 	FinishedAt   time.Time
 }
 
+// The states of an erasure.
+const (
+	erasureRunning   = "running"
+	erasureCompleted = "completed"
+)
+
 // erasureFact is what the ledger keeps of an erasure.
 type erasureFact struct {
 	Erasure      saaf.ErasureID `json:"erasure"`
@@ -33,11 +38,12 @@ type erasureFact struct {
 	Suppressions int            `json:"suppressions"`
 }
 
-// Erase deletes the leads of a person from all campaigns of the tenant, in both
-// environments, and the phone from the tenant's suppressions, which go on blocking.
+// Erase deletes the leads of a person from all campaigns of the tenant, and the
+// phone from the tenant's suppressions, which go on blocking: with a test
+// environment those of tests alone, otherwise those of both environments.
 // The evidence stays: it never held the phone. What is left of it in the files of
 // the store goes with [Store.ScrubErased], which the erasure waits for.
-func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, phone saaf.Phone, by saaf.By, reason string) (e Erasure, err error) {
+func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, phone saaf.Phone, by saaf.By, reason string) (e Erasure, err error) {
 	err = s.write(ctx, 1, func(t *tx) error {
 		var known int64
 		const sqlTenantThere = `SELECT count(*) FROM tenants WHERE id = $1`
@@ -49,21 +55,21 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, phone saaf.Phon
 		}
 		e = Erasure{ID: saaf.ErasureID(t.ids.Next()), TenantID: tenant, Phone: t.hasher(tenant).Hash(phone),
 			Reason: saaf.MaskNumbers(reason), Actor: by.Actor, CreatedAt: t.now}
-		if e.Leads, err = t.eraseLeads(tenant, phone); err != nil {
+		if e.Leads, err = t.eraseLeads(tenant, env, phone); err != nil {
 			return err
 		}
-		const sqlForgetPhone = `UPDATE suppressions SET phone = NULL, updated_at = $1 WHERE tenant_id = $2 AND phone_hash = $3 AND phone IS NOT NULL`
-		if e.Suppressions, err = t.exec(sqlForgetPhone, t.now, tenant, e.Phone[:]); err != nil {
+		const sqlForgetPhone = `UPDATE suppressions SET phone = NULL, updated_at = $1 WHERE tenant_id = $2 AND phone_hash = $3 AND phone IS NOT NULL AND (environment = $4 OR $4 = $5)`
+		if e.Suppressions, err = t.exec(sqlForgetPhone, t.now, tenant, e.Phone[:], env, saaf.Live); err != nil {
 			return err
 		}
 		const sqlInsertErasure = `
 			INSERT INTO erasures (id, tenant_id, phone_hash, state, reason, actor, leads, suppressions, created_at)
-			VALUES ($1, $2, $3, 'running', $4, $5, $6, $7, $8)`
-		_, err = t.exec(sqlInsertErasure, e.ID, tenant, e.Phone[:], e.Reason, e.Actor, e.Leads, e.Suppressions, t.now)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+		_, err = t.exec(sqlInsertErasure, e.ID, tenant, e.Phone[:], erasureRunning, e.Reason, e.Actor, e.Leads, e.Suppressions, t.now)
 		if err != nil {
 			return err
 		}
-		return t.record(tenant, 0, saaf.StageErasure, by, e.Reason, erasureFact{e.ID, e.Phone, e.Leads, e.Suppressions})
+		return t.record(tenant, 0, env, saaf.StageErasure, by, e.Reason, erasureFact{e.ID, e.Phone, e.Leads, e.Suppressions})
 	})
 	if err == nil {
 		s.erasing.ring()
@@ -73,9 +79,9 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, phone saaf.Phon
 
 // eraseLeads deletes the leads of a tenant that have the phone, those of deleted
 // campaigns too.
-func (t *tx) eraseLeads(tenant saaf.TenantID, phone saaf.Phone) (n int, err error) {
+func (t *tx) eraseLeads(tenant saaf.TenantID, env saaf.Environment, phone saaf.Phone) (n int, err error) {
 	const (
-		sqlEveryCampaign = `SELECT id FROM campaigns WHERE tenant_id = $1`
+		sqlEveryCampaign = `SELECT id FROM campaigns WHERE tenant_id = $1 AND (environment = $2 OR $2 = $3)`
 		sqlLeadStands    = `SELECT id, status, reason FROM leads WHERE campaign_id = $1 AND phone = $2`
 		sqlEraseLead     = `DELETE FROM leads WHERE campaign_id = $1 AND id = $2`
 		sqlKeepFloor     = `UPDATE deployment SET id_floor = max(id_floor, $1)`
@@ -84,7 +90,7 @@ func (t *tx) eraseLeads(tenant saaf.TenantID, phone saaf.Phone) (n int, err erro
 	err = query(t.conn, sqlEveryCampaign, func(r row) error {
 		ids = append(ids, saaf.CampaignID(r.int64()))
 		return nil
-	}, tenant)
+	}, tenant, env, saaf.Live)
 	if err != nil {
 		return 0, err
 	}
@@ -118,7 +124,7 @@ const erasureColumns = `id, tenant_id, phone_hash, state, reason, actor, leads, 
 func scanErasure(r row) Erasure {
 	e := Erasure{ID: saaf.ErasureID(r.int64()), TenantID: saaf.TenantID(r.int64())}
 	copy(e.Phone[:], r.bytes())
-	e.Done = r.text() == "completed"
+	e.Done = r.text() == erasureCompleted
 	e.Reason, e.Actor, e.Leads, e.Suppressions, e.CreatedAt, e.FinishedAt = r.text(), r.text(), r.int(), r.int(), r.time(), r.time()
 	return e
 }
@@ -160,14 +166,14 @@ func (s *Store) RunErasures(ctx context.Context) error {
 }
 
 // ScrubErased removes what is left of erased persons in the files of the store:
-// deleted rows are overwritten where they stood, and the log that still holds them
-// is written back and cut. Readers that are under way can keep it from that: left
-// is true then, and it must be tried again.
+// the log that still holds them is written back and cut, and what SQLite left of
+// them in the free space of its pages is overwritten. Readers that are under way
+// can keep it from that: left is true then, and it must be tried again.
 func (s *Store) ScrubErased(ctx context.Context) (left bool, err error) {
-	const sqlRunning = `SELECT id FROM erasures WHERE state = 'running' ORDER BY id`
+	const sqlUnfinishedErasures = `SELECT id FROM erasures WHERE finished_at IS NULL ORDER BY id`
 	var ids []saaf.ErasureID
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlRunning, func(r row) error {
+		return query(conn, sqlUnfinishedErasures, func(r row) error {
 			ids = append(ids, saaf.ErasureID(r.int64()))
 			return nil
 		})
@@ -175,37 +181,17 @@ func (s *Store) ScrubErased(ctx context.Context) (left bool, err error) {
 	if err != nil || len(ids) == 0 {
 		return false, wrap("find erasures", err)
 	}
-	cut, err := s.cutLog(ctx)
-	if err != nil || !cut {
-		return true, wrap("cut the log", err)
+	if left, err := s.scrubFree(ctx); err != nil || left {
+		return true, wrap("scrub the files of the store", err)
 	}
 	err = s.write(ctx, 1, func(t *tx) error {
-		const sqlFinishErasure = `UPDATE erasures SET state = 'completed', finished_at = $1 WHERE id = $2`
+		const sqlFinishErasure = `UPDATE erasures SET state = $1, finished_at = $2 WHERE id = $3`
 		for _, id := range ids {
-			if _, err := t.exec(sqlFinishErasure, t.now, id); err != nil {
+			if _, err := t.exec(sqlFinishErasure, erasureCompleted, t.now, id); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
 	return false, wrap("finish erasures", err)
-}
-
-// cutLog writes the whole log back and cuts it, on a connection of its own. ok is
-// false when somebody reads or writes at the moment.
-func (s *Store) cutLog(ctx context.Context) (ok bool, err error) {
-	conn, err := openConn(ctx, s.path(), sqlite.OpenReadWrite|sqlite.OpenWAL)
-	if err != nil {
-		return false, err
-	}
-	defer conn.Close()
-	conn.SetInterrupt(ctx.Done())
-	busy := int64(1)
-	err = sqlitex.ExecuteTransient(conn, "PRAGMA wal_checkpoint(TRUNCATE)", &sqlitex.ExecOptions{
-		ResultFunc: func(stmt *sqlite.Stmt) error { busy = stmt.ColumnInt64(0); return nil },
-	})
-	if sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy {
-		return false, nil
-	}
-	return busy == 0, err
 }

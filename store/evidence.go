@@ -16,7 +16,9 @@ func scanEntry(r row) saaf.EntryRow {
 	e := saaf.EntryRow{ID: saaf.EntryID(r.int64()), Campaign: saaf.CampaignID(r.int64()), Tenant: saaf.TenantID(r.int64()),
 		Writer: r.int64(), Seq: r.int64()}
 	e.Head, e.Body = r.bytes(), r.bytes()
-	copy(e.Hash[:], r.bytes())
+	if hash := r.bytes(); len(hash) == len(e.Hash) { // one of another length was not written here
+		copy(e.Hash[:], hash)
+	}
 	return e
 }
 
@@ -139,7 +141,7 @@ type Checked struct {
 
 // RecordChecks leaves evidence of checks that a caller asked for: what was answered
 // can be proved as that of leads can.
-func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, source string, by saaf.By, list []Checked) error {
+func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, source string, by saaf.By, list []Checked) error {
 	if len(list) == 0 {
 		return nil
 	}
@@ -152,7 +154,7 @@ func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, source s
 		t.wrote = true
 		for i := range list {
 			v := &list[i].Verdict
-			e, err := t.entry(entryKey{tenant: tenant, stage: saaf.StageManual, snapshot: v.Snapshot.ID, source: source})
+			e, err := t.entry(entryKey{tenant: tenant, env: env, stage: saaf.StageManual, snapshot: v.Snapshot.ID, source: source})
 			if err != nil {
 				return err
 			}
@@ -166,6 +168,6 @@ func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, source s
 
 // RecordRefusal leaves evidence of registry files that were refused.
 func (s *Store) RecordRefusal(ctx context.Context, by saaf.By, fact any) error {
-	err := s.write(ctx, 1, func(t *tx) error { return t.record(0, 0, saaf.StageRefusal, by, "", fact) })
+	err := s.write(ctx, 1, func(t *tx) error { return t.record(0, 0, "", saaf.StageRefusal, by, "", fact) })
 	return wrap("record refusal", err)
 }

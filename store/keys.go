@@ -52,7 +52,7 @@ func (t *tx) createKey(k NewKey) (saaf.Key, error) {
 	if err != nil {
 		return key, err
 	}
-	return key, t.record(key.TenantID, 0, saaf.StageKey, k.By, "", keyFact{
+	return key, t.record(key.TenantID, 0, key.Environment, saaf.StageKey, k.By, "", keyFact{
 		What: "made", Key: key.ID, Environment: key.Environment, Scopes: scopes, Operator: key.Operator})
 }
 
@@ -124,7 +124,7 @@ func (s *Store) RevokeKey(ctx context.Context, id saaf.KeyID, by saaf.By) (k saa
 			if _, err := t.exec(sqlRevokeKey, t.now, id); err != nil {
 				return err
 			}
-			if err := t.record(k.TenantID, 0, saaf.StageKey, by, "", keyFact{What: "revoked", Key: id, Environment: k.Environment}); err != nil {
+			if err := t.record(k.TenantID, 0, k.Environment, saaf.StageKey, by, "", keyFact{What: "revoked", Key: id, Environment: k.Environment}); err != nil {
 				return err
 			}
 		}

@@ -21,7 +21,8 @@ type NewLead struct {
 	Duplicate bool        // the phone was in the campaign already, or earlier in the batch
 
 	hash  saaf.PhoneHash
-	entry saaf.EntryID // of the ledger, that holds the decision
+	found *saaf.Verdict // of the registry, while an opt-out list overrules it
+	entry saaf.EntryID  // of the ledger, that holds the decision
 }
 
 // Status is the status the lead arrives with.
@@ -63,7 +64,8 @@ const sqlInsertLead = `
 func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) error {
 	hasher := s.Hasher(tenant)
 	for i := range b.Leads {
-		b.Leads[i].hash = hasher.Hash(b.Leads[i].Phone)
+		l := &b.Leads[i]
+		l.hash, l.found = hasher.Hash(l.Phone), nil
 	}
 	err := s.write(ctx, len(b.Leads), func(t *tx) error { return t.addLeads(tenant, env, b) })
 	if err != nil {
@@ -76,6 +78,11 @@ func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) error {
 	if err := t.campaignFor(tenant, env, b.Campaign); err != nil {
 		return err
+	}
+	for i := range b.Leads {
+		if l := &b.Leads[i]; l.found != nil { // by an attempt that was undone
+			l.Verdict, l.found = *l.found, nil
+		}
 	}
 	if b.Refresh != nil {
 		b.Refresh(b.Leads)
@@ -92,7 +99,7 @@ func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) 
 	for i := range b.Leads {
 		l := &b.Leads[i]
 		t.wrote = true
-		e, err := t.entry(entryKey{tenant, b.Campaign, saaf.StageIngest, l.Verdict.Snapshot.ID, b.Source})
+		e, err := t.entry(entryKey{tenant, b.Campaign, env, saaf.StageIngest, l.Verdict.Snapshot.ID, b.Source})
 		if err != nil {
 			return err
 		}
@@ -124,7 +131,10 @@ func (t *tx) holdNew(c campaignRef, leads []NewLead) error {
 	for i := range leads {
 		l := &leads[i]
 		l.Verdict.Suppression = 0
-		index.hold(&l.Verdict, c, &judged{phone: l.Phone, hash: l.hash, global: global, now: t.now})
+		found := l.Verdict
+		if index.hold(&l.Verdict, c, &judged{phone: l.Phone, hash: l.hash, global: global, now: t.now}); l.Verdict.Suppression != 0 {
+			l.found = new(found)
+		}
 	}
 	return nil
 }

@@ -30,14 +30,7 @@ func TestLeadFilters(t *testing.T) {
 		if len(all) != 20 {
 			t.Fatalf("%d leads", len(all))
 		}
-		held := all[1]
-		n, err := b.ApplyRechecks(t.Context(), b.campaign, []Recheck{{
-			Lead:   UnfinishedLead{ID: held.ID, Status: held.Status, Reason: held.Verdict.Reason},
-			Status: saaf.LeadHeld, Verdict: verdict(saaf.HeldAfterBlock, snap),
-		}})
-		if err != nil || n != 1 {
-			t.Fatal(n, err)
-		}
+		b.force(b.campaign, all[1].ID, saaf.LeadHeld, verdict(saaf.HeldAfterBlock, snap))
 		all = b.all(b.campaign)
 		slices.Reverse(all)
 

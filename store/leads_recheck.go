@@ -194,7 +194,7 @@ func (t *tx) recheck(c campaignRef, r *Recheck, j judging) (changed, hit bool, e
 // move stores what was decided about a lead, its counts and its evidence. It does
 // nothing when the lead is no longer what it was.
 func (t *tx) move(c campaignRef, was UnfinishedLead, l *judged, status saaf.LeadStatus, reason saaf.VerdictReason, v *saaf.Verdict, j judging) (moved bool, err error) {
-	e, err := t.entry(entryKey{c.tenant, c.id, j.stage, v.Snapshot.ID, j.source})
+	e, err := t.entry(entryKey{c.tenant, c.id, c.env, j.stage, v.Snapshot.ID, j.source})
 	if err != nil {
 		return false, err
 	}
@@ -251,6 +251,11 @@ func (t *tx) recheckPhone(s *saaf.Suppression, by saaf.By, reason string, find F
 	return changed, nil
 }
 
+// The finding stands in it as a number, for the index of the suppressed leads.
+const sqlSuppressedLeadsOf = `
+	SELECT id, phone, status, reason FROM leads
+	 WHERE campaign_id = $1 AND reason = 5 AND status < $2 ORDER BY id`
+
 // leadsOf finds the unfinished leads of a campaign that a suppression is about.
 // When the person was erased only the hash can tell, and all suppressed leads are
 // looked at.
@@ -259,15 +264,12 @@ func (t *tx) leadsOf(c campaignRef, s *saaf.Suppression) (list []UnfinishedLead,
 		return list, unfinishedByPhone(t.conn, c.id, s.Phone, &list)
 	}
 	hasher := t.hasher(s.TenantID)
-	const sqlSuppressedLeads = `
-		SELECT id, phone, status, reason FROM leads
-		 WHERE campaign_id = $1 AND reason = $2 AND status < $3 ORDER BY id`
-	err = query(t.conn, sqlSuppressedLeads, func(r row) error {
+	err = query(t.conn, sqlSuppressedLeadsOf, func(r row) error {
 		if l := scanUnfinished(r); hasher.Hash(l.Phone) == s.Hash {
 			list = append(list, l)
 		}
 		return nil
-	}, c.id, saaf.Suppressed, saaf.LeadCompleted)
+	}, c.id, saaf.LeadCompleted)
 	return list, err
 }
 

@@ -1,10 +1,12 @@
 package store
 
 import (
-	"slices"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"saaf"
 )
@@ -24,12 +26,13 @@ func (b *bundle) unfinished(campaign saaf.CampaignID) (list []UnfinishedLead) {
 	}
 }
 
-// recheck stores what becomes of leads and says how many were still as given.
-func (b *bundle) recheck(campaign saaf.CampaignID, changes ...Recheck) int {
+// recheck stores findings about leads and says how many changed, and how many were
+// no longer as given.
+func (b *bundle) recheck(campaign saaf.CampaignID, changes ...Recheck) (changed, missed int) {
 	b.t.Helper()
-	n, err := b.ApplyRechecks(b.ctx, campaign, changes)
+	changed, missed, err := b.ApplyRechecks(b.ctx, campaign, saaf.SourceFile, changes)
 	b.must(err)
-	return n
+	return changed, missed
 }
 
 func TestUnfinishedLeads(t *testing.T) {
@@ -41,17 +44,64 @@ func TestUnfinishedLeads(t *testing.T) {
 	var want []UnfinishedLead
 	for i, l := range batch.Leads {
 		status := saaf.LeadStatus(i % saaf.NumLeadStatuses)
-		was := UnfinishedLead{ID: l.ID, Phone: l.Phone, Status: saaf.LeadPending, Reason: saaf.RegistryUnavailable}
-		is := UnfinishedLead{ID: l.ID, Phone: l.Phone, Status: status, Reason: saaf.NotRegistered}
-		if n := b.recheck(b.campaign, Recheck{Lead: was, Status: status, Verdict: verdict(is.Reason, snap)}); n != 1 {
-			t.Fatalf("%d leads changed", n)
-		}
+		b.force(b.campaign, l.ID, status, verdict(saaf.NotRegistered, snap))
 		if !status.Finished() {
-			want = append(want, is)
+			want = append(want, UnfinishedLead{ID: l.ID, Phone: l.Phone, Status: status, Reason: saaf.NotRegistered})
 		}
 	}
 	b.equal("unfinished leads", want, b.unfinished(b.campaign))
 	b.checkCounts(b.campaign)
+
+	other := b.newCampaign(b.tenant, saaf.Live)
+	b.add(other, leads(0, 1)...)
+	got, err := b.UnfinishedByPhone(t.Context(), b.campaign, []saaf.Phone{phone(9), phone(4), phone(99), phone(1)})
+	b.must(err)
+	// 4 is finished, 99 is not there.
+	b.equal("by phone", []UnfinishedLead{want[6], want[1]}, got)
+}
+
+// What becomes of a lead is what [saaf.Recheck] says, whatever it is and whatever
+// is found.
+func TestApplyRechecksIsTheTable(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		old, snap := b.activate(20_000), b.activate(20_001)
+		n := 0
+		for status := range saaf.LeadStatus(saaf.NumLeadStatuses) {
+			for had := range saaf.HeldAfterBlock + 1 {
+				for found := range saaf.HeldAfterBlock + 1 {
+					if found == saaf.Suppressed {
+						continue // not a finding of a registry
+					}
+					n++
+					id := b.add(b.campaign, leads(n, n+1)...).Leads[0].ID
+					b.force(b.campaign, id, status, verdict(had, old))
+					want, err := b.Lead(t.Context(), b.tenant, b.campaign, id)
+					b.must(err)
+					time.Sleep(time.Second)
+					changed, missed := b.recheck(b.campaign, Recheck{
+						Lead:    UnfinishedLead{ID: id, Phone: phone(n), Status: status, Reason: had},
+						Verdict: verdict(found, snap),
+					})
+					becomes, keeps := saaf.Recheck(status, had, found)
+					moves := 0
+					if becomes != status || keeps != had {
+						moves = 1
+						want.Status, want.Verdict, want.UpdatedAt = becomes, verdict(found, snap), time.Now().UTC()
+						want.Verdict.Reason = keeps
+					}
+					if changed != moves || missed != 0 {
+						t.Errorf("%s, %s, found %s: %d changed and %d missed; want %d", status, had, found, changed, missed, moves)
+					}
+					got, err := b.Lead(t.Context(), b.tenant, b.campaign, id)
+					b.must(err)
+					b.equal(fmt.Sprintf("%s, %s, found %s", status, had, found), want, got)
+				}
+			}
+		}
+		b.checkCounts(b.campaign)
+	})
 }
 
 // A finding is stored only for a lead that is still as it was judged.
@@ -71,30 +121,27 @@ func TestApplyRechecksComparesBeforeItSets(t *testing.T) {
 		want := b.all(b.campaign)
 		time.Sleep(time.Hour)
 
-		block := func(l UnfinishedLead) Recheck {
-			return Recheck{Lead: l, Status: saaf.LeadDND, Verdict: verdict(saaf.FullBlock, snap)}
-		}
+		block := func(l UnfinishedLead) Recheck { return Recheck{Lead: l, Verdict: verdict(saaf.FullBlock, snap)} }
 		otherStatus, otherReason, foreign, unknown := was[1], was[2], was[3], was[3]
-		otherStatus.Status, otherReason.Reason = saaf.LeadDialing, saaf.RegistryStale
+		otherStatus.Status, otherReason.Reason = saaf.LeadHeld, saaf.RegistryStale
 		foreign.ID, unknown.ID = elsewhere, 1
-		if n := b.recheck(b.campaign, block(was[0]), block(otherStatus), block(otherReason), block(foreign), block(unknown), block(was[0])); n != 1 {
-			t.Errorf("%d leads changed; want only the one that was as judged, once", n)
+		changed, missed := b.recheck(b.campaign, block(was[0]), block(otherStatus), block(otherReason), block(foreign), block(unknown), block(was[0]))
+		if changed != 1 || missed != 5 {
+			t.Errorf("%d changed and %d missed; want only the one that was as judged, once", changed, missed)
 		}
 		want[0].Status, want[0].Verdict, want[0].UpdatedAt = saaf.LeadDND, verdict(saaf.FullBlock, snap), time.Now().UTC()
 		b.equal("leads", want, b.all(b.campaign))
 		b.checkCounts(b.campaign)
 		b.checkCounts(other)
-
-		// A change back to unknown is stored without a snapshot.
-		blocked := UnfinishedLead{ID: was[0].ID, Status: saaf.LeadDND, Reason: saaf.FullBlock}
-		if n := b.recheck(b.campaign, Recheck{Lead: blocked, Status: saaf.LeadPending}); n != 1 {
-			t.Errorf("%d leads changed", n)
+		for _, list := range [][]Recheck{nil, {{Lead: was[1], Verdict: verdict(saaf.NotRegistered, snap)}}} {
+			if changed, missed := b.recheck(b.campaign, list...); changed != 0 || missed != 0 {
+				t.Errorf("%v: %d changed and %d missed", list, changed, missed)
+			}
 		}
-		want[0].Status, want[0].Verdict = saaf.LeadPending, saaf.Verdict{}
-		b.equal("leads", want, b.all(b.campaign))
-		b.checkCounts(b.campaign)
-		if n := b.recheck(b.campaign); n != 0 {
-			t.Errorf("no changes changed %d leads", n)
+		b.equal("leads that nothing new was found about", want, b.all(b.campaign))
+		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
+		if changed, missed := b.recheck(b.campaign, block(was[1])); changed != 0 || missed != 0 {
+			t.Errorf("in a campaign that was deleted %d changed and %d missed", changed, missed)
 		}
 	})
 }
@@ -104,13 +151,17 @@ func TestCampaignsToRecheck(t *testing.T) {
 	b := setup(t)
 	snap := b.activate(20_000)
 	stranger := b.newTenant("Stranger")
-	expect := func(when string, unfinished, unchecked []saaf.CampaignID) {
+	expect := func(when string, unfinished, unchecked []CampaignLeads) {
 		t.Helper()
-		for onlyUnchecked, want := range map[bool][]saaf.CampaignID{false: unfinished, true: unchecked} {
-			got, err := b.CampaignsToRecheck(t.Context(), onlyUnchecked)
+		for onlyUnchecked, want := range map[bool][]CampaignLeads{false: unfinished, true: unchecked} {
+			got, err := b.CampaignsToRecheck(t.Context(), 0, onlyUnchecked)
 			b.must(err)
-			slices.Sort(want)
 			b.equal(when, want, got)
+			for i, c := range want {
+				got, err := b.CampaignsToRecheck(t.Context(), c.ID, onlyUnchecked)
+				b.must(err)
+				b.equal(when+", above one of them", want[i+1:], got, cmpopts.EquateEmpty())
+			}
 		}
 	}
 	expect("no leads", nil, nil)
@@ -119,42 +170,17 @@ func TestCampaignsToRecheck(t *testing.T) {
 	b.must(b.AddLeads(t.Context(), b.tenant, saaf.Test, &LeadBatch{Campaign: checked, Leads: []NewLead{{Phone: phone(0), Verdict: verdict(saaf.FullBlock, snap)}}}))
 	b.must(b.AddLeads(t.Context(), stranger, saaf.Live, &LeadBatch{Campaign: unchecked, Leads: leads(0, 2)}))
 	b.add(finished, leads(0, 1)...)
-	expect("new leads", []saaf.CampaignID{checked, unchecked, finished}, []saaf.CampaignID{unchecked, finished})
+	expect("new leads", []CampaignLeads{{checked, 1}, {unchecked, 2}, {finished, 1}}, []CampaignLeads{{unchecked, 2}, {finished, 1}})
 
-	b.recheck(finished, Recheck{Lead: b.unfinished(finished)[0], Status: saaf.LeadNoAnswer})
-	expect("one is finished", []saaf.CampaignID{checked, unchecked}, []saaf.CampaignID{unchecked})
+	b.force(finished, b.unfinished(finished)[0].ID, saaf.LeadNoAnswer, saaf.Verdict{})
+	expect("one is finished", []CampaignLeads{{checked, 1}, {unchecked, 2}}, []CampaignLeads{{unchecked, 2}})
 
 	for i, l := range b.unfinished(unchecked) {
 		status := []saaf.LeadStatus{saaf.LeadHeld, saaf.LeadDialing}[i]
-		b.recheck(unchecked, Recheck{Lead: l, Status: status, Verdict: verdict(saaf.HeldAfterBlock, snap)})
+		b.force(unchecked, l.ID, status, verdict(saaf.HeldAfterBlock, snap))
 	}
-	expect("all are checked", []saaf.CampaignID{checked, unchecked}, nil)
+	expect("all are checked", []CampaignLeads{{checked, 1}, {unchecked, 2}}, nil)
 	for _, id := range []saaf.CampaignID{checked, unchecked, finished} {
 		b.checkCounts(id)
-	}
-}
-
-func TestConfirmSnapshotOnlyWhileItIsActive(t *testing.T) {
-	t.Parallel()
-	b := setup(t)
-	confirmed := func() saaf.SnapshotID {
-		t.Helper()
-		reg, err := b.Registry(t.Context())
-		b.must(err)
-		return reg.Confirmed
-	}
-	b.must(b.ConfirmSnapshot(t.Context(), 7))
-	if id := confirmed(); id != 0 {
-		t.Errorf("confirmed %v though there is none", id)
-	}
-	old := b.activate(20_000)
-	b.must(b.ConfirmSnapshot(t.Context(), old.ID))
-	if id := confirmed(); id != old.ID {
-		t.Errorf("confirmed %v, want %v", id, old.ID)
-	}
-	b.activate(20_001)
-	b.must(b.ConfirmSnapshot(t.Context(), old.ID))
-	if id := confirmed(); id != old.ID {
-		t.Errorf("confirmed %v, want still %v", id, old.ID)
 	}
 }

@@ -17,6 +17,7 @@ const writerID = 1
 type entryKey struct {
 	tenant   saaf.TenantID
 	campaign saaf.CampaignID
+	env      saaf.Environment // "": of both
 	stage    saaf.Stage
 	snapshot saaf.SnapshotID
 	source   string
@@ -28,6 +29,7 @@ type openEntry struct {
 	id       saaf.EntryID
 	snapshot *saaf.EntrySnapshot
 	requests []saaf.EntryRequest
+	by       saaf.By // of the last request
 	body     []byte
 	last     saaf.LeadID
 	n        int
@@ -37,10 +39,12 @@ type openEntry struct {
 // entry is the open entry for decisions with this key. It is written only when
 // something is put into it.
 func (t *tx) entry(key entryKey) (*openEntry, error) {
-	for _, e := range t.entries {
-		if e.entryKey == key && e.fact == nil {
-			return e, nil
-		}
+	if t.filling != nil && t.filling.entryKey == key { // nearly always, see addLeads
+		return t.filling, nil
+	}
+	if e := t.fillable[key]; e != nil {
+		t.filling = e
+		return e, nil
 	}
 	e := &openEntry{entryKey: key}
 	if key.snapshot != 0 {
@@ -50,7 +54,14 @@ func (t *tx) entry(key entryKey) (*openEntry, error) {
 		}
 		e.snapshot = snap
 	}
-	return e, t.open(e)
+	if err := t.open(e); err != nil {
+		return nil, err
+	}
+	if t.fillable == nil {
+		t.fillable = make(map[entryKey]*openEntry)
+	}
+	t.fillable[key], t.filling = e, e
+	return e, nil
 }
 
 // open gives an entry its id. Ids of the ledger increase along the chain whatever
@@ -74,22 +85,25 @@ func (e *openEntry) decide(by saaf.By, reason string, d *saaf.Decision) {
 	e.body = saaf.AppendDecision(e.body, e.last, d)
 	e.last = d.Lead
 	e.n++
-	request := saaf.MaskNumbers(by.Request)
-	if i := len(e.requests) - 1; i >= 0 {
-		if r := &e.requests[i]; r.Request == request && r.Actor == by.Actor && r.Reason == reason {
-			r.Decisions++
-			return
-		}
+	if i := len(e.requests) - 1; i < 0 || e.by != by || e.requests[i].Reason != reason {
+		e.by = by
+		e.requests = append(e.requests, entryRequest(by, reason))
 	}
-	e.requests = append(e.requests, saaf.EntryRequest{Request: request, Actor: by.Actor, Decisions: 1, Reason: reason})
+	e.requests[len(e.requests)-1].Decisions++
+}
+
+// entryRequest is how the evidence names who asked. Callers choose their request
+// ids: a phone in one would stay for years.
+func entryRequest(by saaf.By, reason string) saaf.EntryRequest {
+	return saaf.EntryRequest{Request: saaf.MaskNumbers(by.Request), Actor: by.Actor, Reason: reason}
 }
 
 // record writes an entry that holds a fact.
-func (t *tx) record(tenant saaf.TenantID, campaign saaf.CampaignID, stage saaf.Stage, by saaf.By, reason string, fact any) error {
+func (t *tx) record(tenant saaf.TenantID, campaign saaf.CampaignID, env saaf.Environment, stage saaf.Stage, by saaf.By, reason string, fact any) error {
 	t.wrote = true
 	return t.open(&openEntry{
-		entryKey: entryKey{tenant: tenant, campaign: campaign, stage: stage},
-		requests: []saaf.EntryRequest{{Request: saaf.MaskNumbers(by.Request), Actor: by.Actor, Reason: reason}},
+		entryKey: entryKey{tenant: tenant, campaign: campaign, env: env, stage: stage},
+		requests: []saaf.EntryRequest{entryRequest(by, reason)},
 		fact:     fact,
 	})
 }
@@ -105,7 +119,7 @@ func (t *tx) flushLedger() error {
 		}
 		t.head.Seq++
 		head, err := json.Marshal(saaf.EntryHead{
-			Version: 1, Deployment: t.deployment, Tenant: e.tenant, Campaign: e.campaign, Entry: e.id,
+			Version: 1, Deployment: t.deployment, Tenant: e.tenant, Campaign: e.campaign, Environment: e.env, Entry: e.id,
 			Writer: writerID, Seq: t.head.Seq, At: t.now, Stage: e.stage, RuleVersion: saaf.RuleVersion,
 			Source: e.source, Snapshot: e.snapshot, Requests: e.requests, Decisions: e.n, Fact: e.fact,
 		})

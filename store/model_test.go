@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -20,6 +21,9 @@ type model struct {
 	snapshot  saaf.SnapshotRef
 	campaigns []*modelCampaign // also deleted ones
 	newest    saaf.LeadID      // the highest id there was
+	lists     []*modelSuppression
+	called    map[saaf.LeadID]bool // their status is not that of a decision
+	other     *bundle              // another process on the same store
 }
 
 type modelCampaign struct {
@@ -61,7 +65,7 @@ func TestModel(t *testing.T) {
 		if err != nil {
 			rt.Fatal(err)
 		}
-		m := &model{}
+		m := &model{called: map[saaf.LeadID]bool{}}
 		m.start(rt, dir)
 		m.tenants = []saaf.TenantID{m.newTenant("one"), m.newTenant("two")}
 		m.snapshot = m.activate(20_000)
@@ -71,25 +75,38 @@ func TestModel(t *testing.T) {
 			"bulk":     m.bulk,
 			"together": m.together,
 			"recheck":  m.recheck,
+			"call":     m.call,
+			"suppress": m.suppress,
+			"lift":     m.lift,
+			"expire":   m.expire,
+			"release":  m.release,
+			"erase":    m.erase,
 			"move":     m.move,
 			"delete":   m.delete,
 			"purge":    m.purge,
-			"reopen":   func(rt *rapid.T) { m.stop(); m.start(rt, dir) },
+			"reopen":   func(rt *rapid.T) { m.end(); m.start(rt, dir) },
 		})
 		m.check(rt)
-		m.stop()
+		m.end()
 		m.start(rt, dir)
 		m.check(rt)
 	})
 }
 
-// start opens the store. A commit need not reach the disk here: nobody pulls the
-// plug.
+// start opens the store, twice: what one process writes, the other must know. A
+// commit need not reach the disk here: nobody pulls the plug.
 func (m *model) start(rt *rapid.T, dir string) {
-	m.bundle = openIdle(rt, Config{Dir: dir, Readers: 1})
-	_, err := exec(m.conn, "PRAGMA synchronous = OFF")
-	m.must(err)
-	m.run()
+	for i, b := range []**bundle{&m.bundle, &m.other} {
+		*b = openIdle(rt, Config{Dir: dir, Readers: 1, Node: i})
+		_, err := exec((*b).conn, "PRAGMA synchronous = OFF")
+		(*b).must(err)
+		(*b).run()
+	}
+}
+
+func (m *model) end() {
+	m.other.stop()
+	m.stop()
 }
 
 // pick chooses one of all campaigns.
@@ -116,6 +133,7 @@ type modelPush struct {
 	tenant   saaf.TenantID
 	env      saaf.Environment
 	batch    *LeadBatch
+	found    []saaf.Verdict // before the opt-out lists
 }
 
 func (m *model) drawPush(rt *rapid.T, leads *rapid.Generator[int]) modelPush {
@@ -132,6 +150,7 @@ func (m *model) drawPush(rt *rapid.T, leads *rapid.Generator[int]) modelPush {
 			l.Input = saaf.LeadInput{Name: new(fmt.Sprint(l.Phone)), Metadata: []byte(`{}`)}
 		}
 		p.batch.Leads = append(p.batch.Leads, l)
+		p.found = append(p.found, l.Verdict)
 	}
 	return p
 }
@@ -158,10 +177,17 @@ func (m *model) added(rt *rapid.T, p modelPush, err error) {
 		if p.campaign.lead(l.Phone) != nil {
 			rt.Fatalf("%s was added a second time", l.Phone.National())
 		}
+		want := m.hold(p.campaign, l.Phone, p.found[i])
+		if want.CheckedAt.Equal(someTime) {
+			want.CheckedAt = p.batch.At
+		}
+		if l.Verdict.Stored() != want {
+			rt.Fatalf("%s came in with the verdict %+v; want %+v", l.Phone.National(), l.Verdict, want)
+		}
 		last = l.ID
 		p.campaign.leads = append(p.campaign.leads, saaf.Lead{
 			ID: l.ID, CampaignID: p.campaign.id, Phone: l.Phone, Name: l.Input.Name, Metadata: l.Input.Metadata,
-			Status: l.Status(), Verdict: l.Verdict, CreatedAt: p.batch.At, UpdatedAt: p.batch.At,
+			Status: l.Status(), Verdict: want, CreatedAt: p.batch.At, UpdatedAt: p.batch.At,
 		})
 	}
 }
@@ -214,6 +240,12 @@ func (m *model) together(rt *rapid.T) {
 				if _, err := x.createTenant("poison"); err != nil {
 					return err
 				}
+				for n := range 8 { // the pushes behind it must not see these
+					_, err := x.suppress(j.tenant, saaf.Live, &NewSuppression{Scope: saaf.DeploymentScope, Phone: phone(4 * n)}, saaf.System)
+					if err != nil {
+						return err
+					}
+				}
 				_ = x.addLeads(j.tenant, j.env, j.batch)
 				return errPoison
 			})
@@ -251,33 +283,72 @@ func (m *model) recheck(rt *rapid.T) {
 		return
 	}
 	var changes []Recheck
-	want := 0
+	changed, missed := 0, 0
 	for i := range c.leads {
 		l := &c.leads[i]
 		if rapid.IntRange(0, 2).Draw(rt, "choose") > 0 {
 			continue
 		}
 		change := Recheck{
-			Lead:   UnfinishedLead{ID: l.ID, Phone: l.Phone, Status: l.Status, Reason: l.Verdict.Reason},
-			Status: saaf.LeadStatus(rapid.IntRange(0, saaf.NumLeadStatuses-1).Draw(rt, "status")),
-			Verdict: verdict(rapid.SampledFrom([]saaf.VerdictReason{saaf.RegistryStale, saaf.NotRegistered, saaf.PartialBlock, saaf.HeldAfterBlock}).
+			Lead: UnfinishedLead{ID: l.ID, Phone: l.Phone, Status: l.Status, Reason: l.Verdict.Reason},
+			Verdict: verdict(rapid.SampledFrom([]saaf.VerdictReason{saaf.RegistryStale, saaf.NotRegistered, saaf.PartialBlock}).
 				Draw(rt, "reason"), m.snapshot),
 		}
+		v := m.hold(c, l.Phone, change.Verdict)
 		switch rapid.IntRange(0, 4).Draw(rt, "stale") {
 		case 0:
 			change.Lead.Status = (l.Status + 1) % saaf.NumLeadStatuses
+			missed += m.moves(change.Lead.Status, l.Verdict.Reason, v.Reason)
 		case 1:
-			change.Lead.Reason = l.Verdict.Reason + 1
+			change.Lead.Reason = (l.Verdict.Reason + 1) % saaf.VerdictReason(len(saaf.FindingCounts{}))
+			missed += m.moves(l.Status, change.Lead.Reason, v.Reason)
 		default:
-			want++
-			l.Status, l.Verdict, l.UpdatedAt = change.Status, change.Verdict, l.UpdatedAt.AddDate(-9000, 0, 0)
+			changed += m.judge(l, v)
 		}
 		changes = append(changes, change)
 	}
-	n, err := m.ApplyRechecks(m.ctx, c.id, changes)
-	if err != nil || n != want {
-		rt.Fatalf("ApplyRechecks = %d, %v; want %d", n, err, want)
+	n, late, err := m.ApplyRechecks(m.ctx, c.id, saaf.SourceFile, changes)
+	if err != nil || n != changed || late != missed {
+		rt.Fatalf("ApplyRechecks = %d, %d, %v; want %d, %d", n, late, err, changed, missed)
 	}
+}
+
+// moves is 1 when a finding would change a lead that has the given state.
+func (m *model) moves(status saaf.LeadStatus, had, found saaf.VerdictReason) int {
+	if becomes, keeps := saaf.Recheck(status, had, found); becomes != status || keeps != had {
+		return 1
+	}
+	return 0
+}
+
+// judge does to a lead what a finding does. It returns how many leads changed.
+func (m *model) judge(l *saaf.Lead, v saaf.Verdict) int {
+	if m.moves(l.Status, l.Verdict.Reason, v.Reason) == 0 {
+		return 0
+	}
+	l.Status, v.Reason = saaf.Recheck(l.Status, l.Verdict.Reason, v.Reason)
+	l.Verdict, l.UpdatedAt = v, someTime
+	return 1
+}
+
+// someTime stands for a time that only the writer knows.
+var someTime = time.Time{}.AddDate(-9000, 0, 0)
+
+// call gives leads the states of a call, which nothing in the store does yet.
+func (m *model) call(rt *rapid.T) {
+	c := m.pick(rt)
+	if c.deleted || len(c.leads) == 0 {
+		return
+	}
+	l := &c.leads[rapid.IntRange(0, len(c.leads)-1).Draw(rt, "lead")]
+	l.Status = rapid.SampledFrom([]saaf.LeadStatus{saaf.LeadDialing, saaf.LeadCompleted, saaf.LeadFailed, saaf.LeadNoAnswer}).Draw(rt, "status")
+	v := l.Verdict
+	if v.CheckedAt.Equal(someTime) {
+		v.CheckedAt = checkedAt
+		l.Verdict = v
+	}
+	m.called[l.ID] = true
+	m.force(c.id, l.ID, l.Status, v)
 }
 
 func (m *model) move(rt *rapid.T) {
@@ -320,6 +391,9 @@ func (m *model) purge(rt *rapid.T) {
 		if n := m.leftovers(c.id); c.deleted && n > 0 {
 			rt.Fatalf("%d rows of %s are left", n, c.id)
 		}
+		if c.deleted {
+			c.leads = nil
+		}
 	}
 }
 
@@ -345,14 +419,19 @@ func (m *model) check(rt *rapid.T) {
 		m.tenant = c.tenant
 		stored := m.all(c.id)
 		for i := range min(len(stored), len(c.leads)) {
-			if l := &c.leads[i]; l.UpdatedAt.Year() < 0 { // changed since, by the clock of the writer
+			l := &c.leads[i]
+			if l.UpdatedAt.Equal(someTime) { // changed since, by the clock of the writer
 				l.UpdatedAt = stored[i].UpdatedAt
 				if l.UpdatedAt.Before(l.CreatedAt) {
 					rt.Errorf("changed at %v, before it was made at %v", l.UpdatedAt, l.CreatedAt)
 				}
 			}
+			if l.Verdict.CheckedAt.Equal(someTime) {
+				l.Verdict.CheckedAt = l.UpdatedAt
+			}
 		}
 		m.equal("leads of "+c.id.String(), c.leads, stored)
+		m.checkReport(rt, c)
 		rows += int64(len(c.leads))
 	}
 	if n := m.number(`SELECT count(*) FROM leads`); n != rows {
@@ -361,4 +440,6 @@ func (m *model) check(rt *rapid.T) {
 	if n := m.number(`SELECT count(*) FROM tenants`); n != 2 {
 		rt.Errorf("%d tenants; want 2", n)
 	}
+	m.checkLists(rt)
+	m.checkEvidence(rt)
 }

@@ -87,9 +87,9 @@ func (s *Store) QueueImport(ctx context.Context, im RegistryImport) (RegistryImp
 		const sqlInsertImport = `
 			INSERT INTO registry_imports (id, state, mode, effective_date, override, file, actor, request_id, stage, bytes_total, bytes_done,
 			  rows_read, rows_active, rows_deleted, malformed, conflicts, warnings, refusals, problem, snapshot_id, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9, 0, 0, 0, 0, 0, 0, '[]', '[]', '', NULL, $10)`
-		_, err := t.exec(sqlInsertImport, im.ID, string(im.State), string(im.Mode), im.EffectiveDate, im.Override, im.File,
-			im.By.Actor, im.By.Request, im.BytesTotal, t.now)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9, 0, 0, 0, 0, 0, 0, $10, $10, '', NULL, $11)`
+		_, err := t.exec(sqlInsertImport, im.ID, im.State, im.Mode, im.EffectiveDate, im.Override, im.File,
+			im.By.Actor, im.By.Request, im.BytesTotal, "[]", t.now)
 		return err
 	})
 	return im, wrap("queue import", err)
@@ -115,14 +115,14 @@ func (s *Store) RegistryImport(ctx context.Context, id saaf.RegistryImportID) (i
 // UnfinishedImports lists the imports that are queued or were cut short, oldest
 // first.
 func (s *Store) UnfinishedImports(ctx context.Context) (list []RegistryImport, err error) {
-	const sqlUnfinishedImports = `SELECT ` + importColumns + ` WHERE state IN ('queued', 'running') ORDER BY id`
+	const sqlUnfinishedImports = `SELECT ` + importColumns + ` WHERE state IN ($1, $2) ORDER BY id`
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		list = nil
 		return query(conn, sqlUnfinishedImports, func(r row) error {
 			im, err := scanImport(r)
 			list = append(list, im)
 			return err
-		})
+		}, ImportQueued, ImportRunning)
 	})
 	return list, wrap("list imports", err)
 }
@@ -131,11 +131,12 @@ func (s *Store) UnfinishedImports(ctx context.Context) (list []RegistryImport, e
 // stays as it is.
 func (s *Store) ImportMoved(ctx context.Context, id saaf.RegistryImportID, p ImportProgress) error {
 	const sqlImportMoved = `
-		UPDATE registry_imports SET state = 'running', stage = $1, bytes_total = $2, bytes_done = $3, rows_read = $4,
-		  rows_active = $5, rows_deleted = $6, malformed = $7, conflicts = $8
-		 WHERE id = $9 AND state IN ('queued', 'running')`
+		UPDATE registry_imports SET state = $1, stage = $2, bytes_total = $3, bytes_done = $4, rows_read = $5,
+		  rows_active = $6, rows_deleted = $7, malformed = $8, conflicts = $9
+		 WHERE id = $10 AND state IN ($11, $1)`
 	err := s.write(ctx, 1, func(t *tx) error {
-		_, err := t.exec(sqlImportMoved, p.Stage, p.BytesTotal, p.BytesDone, p.Rows, p.RowsActive, p.RowsDeleted, p.Malformed, p.Conflicts, id)
+		_, err := t.exec(sqlImportMoved, ImportRunning, p.Stage, p.BytesTotal, p.BytesDone, p.Rows, p.RowsActive, p.RowsDeleted,
+			p.Malformed, p.Conflicts, id, ImportQueued)
 		return err
 	})
 	return wrap("record import", err)
@@ -153,13 +154,13 @@ func (s *Store) ImportEnded(ctx context.Context, im RegistryImport) error {
 		return err
 	}
 	const sqlImportEnded = `
-		UPDATE registry_imports SET state = CASE state WHEN 'completed' THEN state ELSE $1 END, stage = $2, bytes_total = $3, bytes_done = $4,
-		  rows_read = $5, rows_active = $6, rows_deleted = $7, malformed = $8, conflicts = $9, warnings = $10, refusals = $11, problem = $12,
-		  snapshot_id = coalesce(snapshot_id, $13), finished_at = coalesce(finished_at, $14)
-		 WHERE id = $15`
+		UPDATE registry_imports SET state = CASE state WHEN $1 THEN state ELSE $2 END, stage = $3, bytes_total = $4, bytes_done = $5,
+		  rows_read = $6, rows_active = $7, rows_deleted = $8, malformed = $9, conflicts = $10, warnings = $11, refusals = $12, problem = $13,
+		  snapshot_id = coalesce(snapshot_id, $14), finished_at = coalesce(finished_at, $15)
+		 WHERE id = $16`
 	p := &im.ImportProgress
 	err = s.write(ctx, 1, func(t *tx) error {
-		_, err := t.exec(sqlImportEnded, string(im.State), p.Stage, p.BytesTotal, p.BytesDone, p.Rows, p.RowsActive, p.RowsDeleted,
+		_, err := t.exec(sqlImportEnded, ImportCompleted, im.State, p.Stage, p.BytesTotal, p.BytesDone, p.Rows, p.RowsActive, p.RowsDeleted,
 			p.Malformed, p.Conflicts, string(warnings), string(refusals), im.Problem, im.SnapshotID, t.now, im.ID)
 		return err
 	})
@@ -168,11 +169,13 @@ func (s *Store) ImportEnded(ctx context.Context, im RegistryImport) error {
 
 // completeImport ends an import in the transaction that activates its snapshot, so
 // that after a crash it is not done twice.
-func (t *tx) completeImport(id saaf.RegistryImportID, snapshot saaf.SnapshotID) error {
+func (t *tx) completeImport(id saaf.RegistryImportID, s *saaf.Snapshot) error {
 	const sqlCompleteImport = `
-		UPDATE registry_imports SET state = 'completed', snapshot_id = $1, finished_at = $2
-		 WHERE id = $3 AND state IN ('queued', 'running')`
-	n, err := t.exec(sqlCompleteImport, snapshot, t.now, id)
+		UPDATE registry_imports SET state = $1, snapshot_id = $2, finished_at = $3, stage = $4, bytes_done = bytes_total,
+		  rows_read = $5, rows_active = $6, rows_deleted = $7, malformed = $8, conflicts = $9
+		 WHERE id = $10 AND state IN ($11, $12)`
+	n, err := t.exec(sqlCompleteImport, ImportCompleted, s.ID, t.now, "", s.Rows, s.RowsActive, s.RowsDeleted, s.Malformed, s.Conflicts,
+		id, ImportQueued, ImportRunning)
 	if err == nil && n == 0 {
 		err = &saaf.Error{Code: saaf.Conflict, Word: "import_ended", Message: "This import has ended already"}
 	}

@@ -194,6 +194,27 @@ func (b *bundle) activate(date saaf.Date) saaf.SnapshotRef {
 	return saaf.SnapshotRef{ID: made.ID, EffectiveDate: date}
 }
 
+// force gives a lead a status and a finding that it could not get otherwise.
+func (b *bundle) force(campaign saaf.CampaignID, id saaf.LeadID, status saaf.LeadStatus, v saaf.Verdict) {
+	b.t.Helper()
+	b.must(b.write(b.ctx, 0, func(x *tx) error {
+		err := query(x.conn, `SELECT status, reason FROM leads WHERE campaign_id = $1 AND id = $2`, func(r row) error {
+			x.count(campaign, saaf.LeadStatus(r.int64()), saaf.VerdictReason(r.int64()), -1)
+			return nil
+		}, campaign, id)
+		if err != nil {
+			return err
+		}
+		x.count(campaign, status, v.Reason, 1)
+		n, err := x.exec(`UPDATE leads SET status = $1, reason = $2, snapshot_id = $3, checked_at = $4 WHERE campaign_id = $5 AND id = $6`,
+			status, v.Reason, v.Snapshot.ID, v.CheckedAt, campaign, id)
+		if err == nil && n != 1 {
+			err = fmt.Errorf("%d leads have the id %s", n, id)
+		}
+		return err
+	}))
+}
+
 // all reads the leads of a campaign of the tenant, oldest first.
 func (b *bundle) all(campaign saaf.CampaignID) (list []saaf.Lead) {
 	b.t.Helper()
@@ -225,16 +246,21 @@ func (b *bundle) checkCounts(campaign saaf.CampaignID) {
 	b.t.Helper()
 	type counts struct {
 		Leads     saaf.LeadCounts
+		Found     saaf.FindingCounts
 		Unchecked int64
 	}
 	var kept, counted counts
 	b.must(b.read(b.ctx, func(conn *sqlite.Conn) error {
-		err := query(conn, `SELECT pending, dialing, dnd, held, completed, failed, no_answer, unchecked
+		err := query(conn, `SELECT pending, dialing, dnd, held, completed, failed, no_answer, unchecked,
+			found_unavailable, found_stale, found_clean, found_full, found_partial, found_suppressed, found_held
 			FROM campaign_counts WHERE campaign_id = $1`, func(r row) error {
 			for i := range kept.Leads {
 				kept.Leads[i] = r.int64()
 			}
 			kept.Unchecked = r.int64()
+			for i := range kept.Found {
+				kept.Found[i] = r.int64()
+			}
 			return nil
 		}, campaign)
 		if err != nil {
@@ -243,6 +269,7 @@ func (b *bundle) checkCounts(campaign saaf.CampaignID) {
 		return query(conn, `SELECT status, reason, count(*) FROM leads WHERE campaign_id = $1 GROUP BY status, reason`, func(r row) error {
 			status, reason, n := saaf.LeadStatus(r.int64()), saaf.VerdictReason(r.int64()), r.int64()
 			counted.Leads[status] += n
+			counted.Found[reason] += n
 			if !status.Finished() && !reason.Checked() {
 				counted.Unchecked += n
 			}
@@ -253,9 +280,9 @@ func (b *bundle) checkCounts(campaign saaf.CampaignID) {
 }
 
 // equal compares two values.
-func (b *bundle) equal(what string, want, got any) {
+func (b *bundle) equal(what string, want, got any, options ...cmp.Option) {
 	b.t.Helper()
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, got, options...); diff != "" {
 		b.t.Errorf("%s (-want +got):\n%s", what, diff)
 	}
 }

@@ -135,7 +135,7 @@ func (s *Store) ActivateSnapshot(ctx context.Context, snap saaf.Snapshot, agains
 			return err
 		}
 		if cause.Import != 0 {
-			if err := t.completeImport(cause.Import, made.ID); err != nil {
+			if err := t.completeImport(cause.Import, &made); err != nil {
 				return err
 			}
 		}
@@ -229,7 +229,7 @@ func (t *tx) insertSnapshot(s *saaf.Snapshot) error {
 	if s.BaseSHA256 != (saaf.SHA256{}) {
 		base = s.BaseSHA256[:]
 	}
-	_, err := t.exec(sqlInsertSnapshot, s.ID, s.ParentID, s.ReplacedID, string(s.Mode), s.EffectiveDate, s.SHA256[:], base, s.FileBytes,
+	_, err := t.exec(sqlInsertSnapshot, s.ID, s.ParentID, s.ReplacedID, s.Mode, s.EffectiveDate, s.SHA256[:], base, s.FileBytes,
 		s.Numbers, s.PartialNumbers, s.FullNumbers, s.Rows, s.RowsActive, s.RowsDeleted, s.Malformed, s.Conflicts,
 		strings.Join(s.Overridden, " "), s.OverrideReason, s.Actor, s.CreatedAt)
 	if err != nil {

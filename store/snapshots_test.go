@@ -14,8 +14,9 @@ import (
 func everyField(n byte) saaf.Snapshot {
 	return saaf.Snapshot{
 		ParentID: 5, Mode: saaf.Delta, EffectiveDate: 20_000 + saaf.Date(n), SHA256: saaf.SHA256{n, 0, 0xff},
-		FileBytes: 1, Numbers: 2, PartialNumbers: 3, FullNumbers: 4, Rows: 5, RowsActive: 6, RowsDeleted: 7, Malformed: 8, Conflicts: 9,
-		Overridden: []string{"too_few", "older"}, OverrideReason: "the operator's\nreason", Actor: "cli:asha@host",
+		BaseSHA256: saaf.SHA256{n, 3},
+		FileBytes:  1, Numbers: 2, PartialNumbers: 3, FullNumbers: 4, Rows: 5, RowsActive: 6, RowsDeleted: 7, Malformed: 8, Conflicts: 9,
+		Overridden: []string{"too_few", "older"}, OverrideReason: "the operator's\nreason, told by 98 76543210", Actor: "cli:asha@host",
 		Files: []saaf.SnapshotFile{
 			{Name: "b.csv", SHA256: saaf.SHA256{n, 1}, Bytes: 10, Rows: 11},
 			{Name: "a.csv", SHA256: saaf.SHA256{n, 2}, Bytes: 12, Rows: 13},
@@ -37,19 +38,23 @@ func TestRegisterOfSnapshots(t *testing.T) {
 			time.Sleep(time.Hour)
 			given := everyField(n)
 			if n == 0 {
-				given.ParentID, given.Mode = 0, saaf.FullSet
+				given.ParentID, given.Mode, given.BaseSHA256 = 0, saaf.FullSet, saaf.SHA256{}
 			}
 			made, v, err := b.ActivateSnapshot(t.Context(), given, against, Cause{})
 			b.must(err)
 			want := given
-			want.ID, want.CreatedAt = made.ID, time.Now().UTC()
+			want.ID, want.CreatedAt, want.ReplacedID = made.ID, time.Now().UTC(), against
+			want.OverrideReason = "the operator's\nreason, told by xx xxxx3210"
 			b.equal("made", want, made)
 			if made.ID <= against || v <= version {
 				t.Errorf("id %v after %v, version %d after %d", made.ID, against, v, version)
 			}
 			state, err := b.Registry(t.Context())
 			b.must(err)
-			b.equal("state", saaf.RegistryState{Version: v, Active: &want, ActivatedAt: want.CreatedAt}, state)
+			b.equal("state", saaf.RegistryState{Version: v, Active: &want, Activation: int64(n) + 1, ActivatedAt: want.CreatedAt}, state)
+			one, err := b.Snapshot(t.Context(), made.ID)
+			b.must(err)
+			b.equal("read", want, one)
 			if stored, err := b.Version(t.Context()); err != nil || stored != v {
 				t.Errorf("Version = %d, %v; want %d", stored, err, v)
 			}
@@ -97,6 +102,9 @@ func TestActivateSnapshotConflict(t *testing.T) {
 	b.must(err)
 	if len(won) != 1 || state.Active.ID != won[0] {
 		t.Errorf("active is %v, told to have won: %v", state.Active.ID, won)
+	}
+	if _, err := b.Snapshot(t.Context(), old.ID+1); saaf.ErrorCode(err) != saaf.NotFound {
+		t.Errorf("a snapshot that is not there: %v; want NotFound", err)
 	}
 	if list, err := b.Snapshots(t.Context(), 10); err != nil || len(list) != 2 {
 		t.Errorf("register: %v, %v; want the old one and one new one", list, err)

@@ -119,6 +119,10 @@ func bind(stmt *sqlite.Stmt, i int, arg any) {
 		stmt.BindText(i, string(v))
 	case saaf.CampaignStatus:
 		stmt.BindText(i, string(v))
+	case saaf.ImportMode:
+		stmt.BindText(i, string(v))
+	case ImportState:
+		stmt.BindText(i, string(v))
 	default:
 		panic(fmt.Sprintf("store: no binding for %T", arg))
 	}

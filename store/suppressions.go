@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -58,7 +59,9 @@ func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 	err = s.write(ctx, len(list), func(t *tx) error {
 		made = make([]Suppressed, 0, len(list))
 		for i := range list {
-			one, err := t.suppress(tenant, env, &list[i], by)
+			n := list[i]
+			n.Expires = n.Expires.UTC().Truncate(time.Millisecond) // as it is stored
+			one, err := t.suppress(tenant, env, &n, by)
 			if err != nil {
 				return err
 			}
@@ -84,6 +87,8 @@ func (t *tx) suppress(tenant saaf.TenantID, env saaf.Environment, n *NewSuppress
 		if _, err := readCampaign(t.conn, tenant, env, n.Campaign); err != nil {
 			return Suppressed{}, err
 		}
+	default:
+		return Suppressed{}, fmt.Errorf("there is no scope %q", n.Scope)
 	}
 	s.Hash = t.hasher(s.TenantID).Hash(n.Phone)
 	there, found, err := t.findSuppression(&s)
@@ -167,7 +172,7 @@ type suppressionFact struct {
 }
 
 func (t *tx) recordSuppression(what string, s *saaf.Suppression, by saaf.By, reason string) error {
-	return t.record(s.TenantID, 0, saaf.StageSuppression, by, reason, suppressionFact{
+	return t.record(s.TenantID, 0, s.Environment, saaf.StageSuppression, by, reason, suppressionFact{
 		What: what, Suppression: s.ID, Scope: string(s.Scope), Campaign: s.CampaignID, Environment: s.Environment,
 		Phone: s.Hash, Source: s.Source, Expires: s.ExpiresAt,
 	})
@@ -179,6 +184,7 @@ var errNoSuppression = &saaf.Error{Code: saaf.NotFound, Word: "not_found", Messa
 // the same transaction: one that nothing else blocks is held. find asks the
 // registry. A suppression of the whole deployment has the tenant 0.
 func (s *Store) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.SuppressionID, by saaf.By, reason string, find Finder) (lifted saaf.Suppression, err error) {
+	reason = saaf.MaskNumbers(reason)
 	err = s.write(ctx, 1, func(t *tx) error {
 		const sqlSuppression = `SELECT ` + suppressionColumns + ` WHERE id = $1 AND tenant_id = $2 AND ended_at IS NULL`
 		found := false
@@ -260,23 +266,12 @@ type SuppressionFilter struct {
 // Suppressions lists the suppressions of a tenant, newest first; tenant 0 has those
 // of the whole deployment. A key of the test environment sees its own alone.
 func (s *Store) Suppressions(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, f SuppressionFilter, below saaf.Cursor, limit int) (list []saaf.Suppression, err error) {
-	w := where{}
-	w.and("tenant_id = ?", tenant)
-	w.and("environment = ?", env)
-	if below != 0 {
-		w.and("id < ?", below)
-	}
+	var hash []byte
 	if f.Phone != nil {
-		hash := s.Hasher(tenant).Hash(*f.Phone)
-		w.and("phone_hash = ?", hash[:])
+		h := s.Hasher(tenant).Hash(*f.Phone)
+		hash = h[:]
 	}
-	if f.Campaign != nil {
-		w.and("campaign_id = ?", *f.Campaign)
-	}
-	if !f.Ended {
-		w.and("ended_at IS NULL")
-	}
-	sql, args := w.build(`SELECT `+suppressionColumns, "ORDER BY id DESC LIMIT ?", limit)
+	sql, args := suppressionsQuery(tenant, env, f, hash, below, limit)
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		list = nil
 		return query(conn, sql, func(r row) error {
@@ -285,6 +280,25 @@ func (s *Store) Suppressions(ctx context.Context, tenant saaf.TenantID, env saaf
 		}, args...)
 	})
 	return list, wrap("list suppressions", err)
+}
+
+func suppressionsQuery(tenant saaf.TenantID, env saaf.Environment, f SuppressionFilter, hash []byte, below saaf.Cursor, limit int) (sql string, args []any) {
+	w := where{}
+	w.and("tenant_id = ?", tenant)
+	w.and("environment = ?", env)
+	if below != 0 {
+		w.and("id < ?", below)
+	}
+	if hash != nil {
+		w.and("phone_hash = ?", hash)
+	}
+	if f.Campaign != nil {
+		w.and("campaign_id = ?", *f.Campaign)
+	}
+	if !f.Ended {
+		w.and("ended_at IS NULL")
+	}
+	return w.build(`SELECT `+suppressionColumns, "ORDER BY id DESC LIMIT ?", limit)
 }
 
 // SuppressedBy finds for each phone the suppression of the tenant, or of the

@@ -286,6 +286,8 @@ type tx struct {
 	hasher     func(saaf.TenantID) *saaf.PhoneHasher
 	snapshots  map[saaf.SnapshotID]*saaf.EntrySnapshot // as the ledger names them; shared with later transactions
 	entries    []*openEntry                            // of the ledger, in the order of their ids
+	fillable   map[entryKey]*openEntry                 // those that take decisions
+	filling    *openEntry                              // the one that took the last
 	lastEntry  saaf.EntryID                            // highest id in the chain; 0 until it is read
 	head       saaf.CheckpointHead                     // of the chain, once lastEntry is set
 

@@ -89,11 +89,24 @@ func WriteJSON(w http.ResponseWriter, status int, v any) error {
 // WriteRaw answers with JSON that is encoded already. An error of the connection
 // is nobody's: the caller has gone.
 func WriteRaw(w http.ResponseWriter, status int, body []byte) error {
+	write(w, status, "application/json; charset=utf-8", body)
+	return nil
+}
+
+// WritePage answers with an HTML page that needs nothing but itself: a browser
+// runs no script in it and fetches nothing for it.
+func WritePage(w http.ResponseWriter, page []byte) error {
+	w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	write(w, http.StatusOK, "text/html; charset=utf-8", page)
+	return nil
+}
+
+func write(w http.ResponseWriter, status int, contentType string, body []byte) {
 	h := w.Header()
-	h.Set("Content-Type", "application/json; charset=utf-8")
+	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
-	return nil
 }

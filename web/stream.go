@@ -36,16 +36,17 @@ func (s *Stream) Read(p []byte) (int, error) {
 	_ = s.conn.SetReadDeadline(time.Now().Add(s.idle))
 	s.Answering()
 	n, err := s.body.Read(p)
-	if err == nil {
-		return n, nil
-	}
-	// The server goes on reading, to see whether the caller goes away, and would take
-	// a deadline that passes while the body is worked on for that.
-	_ = s.conn.SetReadDeadline(time.Time{})
 	switch {
+	case err == nil:
+		return n, nil
 	case err == io.EOF:
+		// The server goes on reading, to see whether the caller goes away, and would take
+		// a deadline that passes for that.
+		_ = s.conn.SetReadDeadline(time.Time{})
 		return n, err
-	case errors.Is(err, os.ErrDeadlineExceeded):
+	}
+	s.Answering()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return n, &saaf.Error{Code: saaf.Malformed, Word: "upload_idle",
 			Message: fmt.Sprintf("Nothing of the body came for %v, and it was given up; send it again", s.idle)}
 	}

@@ -15,9 +15,31 @@ import (
 	"saaf/store"
 )
 
-// withStore runs fn with the store of the data directory, its writer running.
-// It works beside a server that uses the same directory.
-func (d dataFlags) withStore(ctx context.Context, con *console, mustExist bool, fn func(context.Context, *store.Store) error) (err error) {
+// withStore runs fn with the store of the data directory, its writer running, and
+// signs the ledger when fn has written to it. It works beside a server that uses
+// the same directory.
+func (d dataFlags) withStore(ctx context.Context, con *console, mustExist bool, fn func(context.Context, *store.Store) error) error {
+	return d.inspectStore(ctx, con, mustExist, func(ctx context.Context, st *store.Store) error {
+		was, err := st.LedgerHead(ctx)
+		if err != nil {
+			return err
+		}
+		err = fn(ctx, st)
+		signCtx := context.WithoutCancel(ctx)
+		is, herr := st.LedgerHead(signCtx)
+		if herr == nil && is != was {
+			_, herr = st.Checkpoint(signCtx)
+		}
+		if herr != nil {
+			fmt.Fprintf(con.err, "Note: the ledger was not signed behind this (%v); the next checkpoint covers it\n", herr)
+		}
+		return err
+	})
+}
+
+// inspectStore is withStore without the signature, for commands that only look: one
+// that looks for damage must not sign it.
+func (d dataFlags) inspectStore(ctx context.Context, con *console, mustExist bool, fn func(context.Context, *store.Store) error) (err error) {
 	_, statErr := os.Stat(d.DataDir)
 	st, err := store.Open(ctx, store.Config{
 		Dir:       d.DataDir,

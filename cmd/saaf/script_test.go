@@ -69,6 +69,7 @@ func TestScripts(t *testing.T) {
 			"zip":   cmdZip,
 			"cut":   cmdCut,
 			"rows":  cmdRows,
+			"sql":   cmdSQL,
 		},
 	})
 }

@@ -143,11 +143,19 @@ func (s *server) start(ctx context.Context) error {
 	run(s.scrub.Run)
 	run(s.scrub.RunImports)
 	run(s.store.RunPurge)
+	run(s.store.RunErasures)
+	run(s.finishErasures)
 	run(s.watch)
 	run(s.serve)
+	// The last checkpoint covers what the others still wrote when they stopped.
+	signCtx, stopSigning := context.WithCancel(writerCtx)
+	var signing errgroup.Group
+	signing.Go(func() error { return s.scrub.RunCheckpoints(signCtx) })
 	s.health.Store(new(error))
 	go func() {
 		err := group.Wait()
+		stopSigning()
+		err = errors.Join(err, signing.Wait())
 		removeCtx, cancelRemove := context.WithTimeout(writerCtx, 5*time.Second)
 		defer cancelRemove()
 		rerr := s.store.RemoveServer(removeCtx, s.row.ID)

@@ -14,14 +14,19 @@ ALTER TABLE campaign_counts ADD COLUMN found_full        BIGINT NOT NULL DEFAULT
 ALTER TABLE campaign_counts ADD COLUMN found_partial     BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE campaign_counts ADD COLUMN found_suppressed  BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE campaign_counts ADD COLUMN found_held        BIGINT NOT NULL DEFAULT 0;
-UPDATE campaign_counts SET
-  found_unavailable = (SELECT count(*) FROM leads l WHERE l.campaign_id = campaign_counts.campaign_id AND l.reason = 0),
-  found_stale       = (SELECT count(*) FROM leads l WHERE l.campaign_id = campaign_counts.campaign_id AND l.reason = 1),
-  found_clean       = (SELECT count(*) FROM leads l WHERE l.campaign_id = campaign_counts.campaign_id AND l.reason = 2),
-  found_full        = (SELECT count(*) FROM leads l WHERE l.campaign_id = campaign_counts.campaign_id AND l.reason = 3),
-  found_partial     = (SELECT count(*) FROM leads l WHERE l.campaign_id = campaign_counts.campaign_id AND l.reason = 4),
-  found_suppressed  = (SELECT count(*) FROM leads l WHERE l.campaign_id = campaign_counts.campaign_id AND l.reason = 5),
-  found_held        = (SELECT count(*) FROM leads l WHERE l.campaign_id = campaign_counts.campaign_id AND l.reason = 6);
+UPDATE campaign_counts
+   SET found_unavailable = f.unavailable, found_stale = f.stale, found_clean = f.clean, found_full = f.full_block,
+       found_partial = f.partial_block, found_suppressed = f.suppressed, found_held = f.held
+  FROM (SELECT campaign_id,
+               count(*) FILTER (WHERE reason = 0) AS unavailable,
+               count(*) FILTER (WHERE reason = 1) AS stale,
+               count(*) FILTER (WHERE reason = 2) AS clean,
+               count(*) FILTER (WHERE reason = 3) AS full_block,
+               count(*) FILTER (WHERE reason = 4) AS partial_block,
+               count(*) FILTER (WHERE reason = 5) AS suppressed,
+               count(*) FILTER (WHERE reason = 6) AS held
+          FROM leads GROUP BY campaign_id) AS f
+ WHERE f.campaign_id = campaign_counts.campaign_id;
 
 -- activation counts how often a snapshot became the active one; the confirmed one
 -- replaces confirmed_snapshot_id, since a roll-back makes a snapshot active again.
@@ -35,6 +40,7 @@ ALTER TABLE deployment ADD COLUMN sweep_done           BIGINT NOT NULL DEFAULT 0
 ALTER TABLE deployment ADD COLUMN sweep_total          BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE deployment ADD COLUMN sweep_changed        BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE deployment ADD COLUMN suppression_seq      BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE deployment ADD COLUMN scrubs               BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE deployment ADD COLUMN pepper_fingerprint   BLOB;
 ALTER TABLE deployment ADD COLUMN public_key           BLOB; -- Ed25519, of the checkpoints
 
@@ -53,6 +59,10 @@ INSERT INTO activations (seq, snapshot_id, over_id, rolled_back, reason, actor, 
     FROM deployment d JOIN snapshots s ON s.id = d.active_snapshot_id;
 UPDATE deployment SET activation = 1 WHERE active_snapshot_id IS NOT NULL;
 UPDATE deployment SET confirmed_activation = 1 WHERE active_snapshot_id = confirmed_snapshot_id;
+
+-- The leads that an opt-out list blocks: what must be looked through when an entry
+-- is lifted whose phone was erased. 5 is the finding "suppressed".
+CREATE INDEX leads_suppressed ON leads (campaign_id, id) WHERE reason = 5;
 
 -- What the re-check after an activation changed in a campaign.
 CREATE TABLE campaign_changes (
@@ -86,6 +96,7 @@ CREATE TABLE suppressions (
 );
 CREATE UNIQUE INDEX suppressions_one ON suppressions (tenant_id, phone_hash, campaign_id, environment) WHERE ended_at IS NULL;
 CREATE INDEX suppressions_changed ON suppressions (changed_seq);
+CREATE INDEX suppressions_phone ON suppressions (tenant_id, phone_hash, id);
 CREATE INDEX suppressions_list ON suppressions (tenant_id, id);
 CREATE INDEX suppressions_expiry ON suppressions (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
 
@@ -106,7 +117,6 @@ CREATE INDEX ledger_tenant ON ledger (tenant_id, id);
 
 CREATE TABLE checkpoints (
   seq       INTEGER NOT NULL PRIMARY KEY,
-  at        BIGINT  NOT NULL,
   text      BLOB    NOT NULL, -- JSON on one line
   signature BLOB    NOT NULL
 );
@@ -150,3 +160,4 @@ CREATE TABLE erasures (
   finished_at  BIGINT
 );
 CREATE INDEX erasures_tenant ON erasures (tenant_id, id);
+CREATE INDEX erasures_unfinished ON erasures (id) WHERE finished_at IS NULL;

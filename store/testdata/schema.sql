@@ -1,3 +1,14 @@
+CREATE TABLE activations (
+  seq         BIGINT NOT NULL PRIMARY KEY,
+  snapshot_id BIGINT NOT NULL,
+  over_id     BIGINT,          -- active before
+  rolled_back BIGINT NOT NULL, -- 1: an older snapshot was made active again
+  reason      TEXT   NOT NULL,
+  actor       TEXT   NOT NULL,
+  request_id  TEXT   NOT NULL,
+  at          BIGINT NOT NULL
+);
+
 CREATE TABLE api_keys (
   id          BIGINT NOT NULL PRIMARY KEY,
   tenant_id   BIGINT NOT NULL REFERENCES tenants (id),
@@ -15,6 +26,15 @@ CREATE TABLE api_keys (
 
 CREATE INDEX api_keys_tenant ON api_keys (tenant_id, id);
 
+CREATE TABLE campaign_changes (
+  campaign_id BIGINT NOT NULL,
+  activation  BIGINT NOT NULL,
+  blocked     BIGINT NOT NULL DEFAULT 0, -- clean or unchecked before, blocked since
+  held        BIGINT NOT NULL DEFAULT 0, -- blocked before, held since
+  other       BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (campaign_id, activation)
+);
+
 CREATE TABLE campaign_counts (
   campaign_id BIGINT NOT NULL PRIMARY KEY,
   pending     BIGINT NOT NULL DEFAULT 0,
@@ -25,7 +45,7 @@ CREATE TABLE campaign_counts (
   failed      BIGINT NOT NULL DEFAULT 0,
   no_answer   BIGINT NOT NULL DEFAULT 0,
   unchecked   BIGINT NOT NULL DEFAULT 0
-);
+, found_unavailable BIGINT NOT NULL DEFAULT 0, found_stale       BIGINT NOT NULL DEFAULT 0, found_clean       BIGINT NOT NULL DEFAULT 0, found_full        BIGINT NOT NULL DEFAULT 0, found_partial     BIGINT NOT NULL DEFAULT 0, found_suppressed  BIGINT NOT NULL DEFAULT 0, found_held        BIGINT NOT NULL DEFAULT 0);
 
 CREATE TABLE campaigns (
   id                        INTEGER NOT NULL PRIMARY KEY,
@@ -52,6 +72,12 @@ CREATE TABLE campaigns (
 
 CREATE INDEX campaigns_tenant ON campaigns (tenant_id, environment, id);
 
+CREATE TABLE checkpoints (
+  seq       INTEGER NOT NULL PRIMARY KEY,
+  text      BLOB    NOT NULL, -- JSON on one line
+  signature BLOB    NOT NULL
+);
+
 CREATE TABLE deployment (
   one                   BIGINT NOT NULL PRIMARY KEY CHECK (one = 1),
   version               BIGINT NOT NULL,
@@ -59,7 +85,24 @@ CREATE TABLE deployment (
   activated_at          BIGINT,
   confirmed_snapshot_id BIGINT,
   id_floor              BIGINT NOT NULL -- highest id of rows that are gone
+, id                   BIGINT, activation           BIGINT NOT NULL DEFAULT 0, confirmed_activation BIGINT NOT NULL DEFAULT 0, sweep_activation     BIGINT NOT NULL DEFAULT 0, sweep_above          BIGINT NOT NULL DEFAULT 0, sweep_done           BIGINT NOT NULL DEFAULT 0, sweep_total          BIGINT NOT NULL DEFAULT 0, sweep_changed        BIGINT NOT NULL DEFAULT 0, suppression_seq      BIGINT NOT NULL DEFAULT 0, scrubs               BIGINT NOT NULL DEFAULT 0, pepper_fingerprint   BLOB, public_key           BLOB);
+
+CREATE TABLE erasures (
+  id           BIGINT NOT NULL PRIMARY KEY,
+  tenant_id    BIGINT NOT NULL,
+  phone_hash   BLOB   NOT NULL,
+  state        TEXT   NOT NULL, -- running until no copy is left in the files of the store
+  reason       TEXT   NOT NULL,
+  actor        TEXT   NOT NULL,
+  leads        BIGINT NOT NULL,
+  suppressions BIGINT NOT NULL,
+  created_at   BIGINT NOT NULL,
+  finished_at  BIGINT
 );
+
+CREATE INDEX erasures_tenant ON erasures (tenant_id, id);
+
+CREATE INDEX erasures_unfinished ON erasures (id) WHERE finished_at IS NULL;
 
 CREATE TABLE leads (
   campaign_id BIGINT  NOT NULL,
@@ -76,11 +119,51 @@ CREATE TABLE leads (
   checked_at  BIGINT,
   created_at  BIGINT  NOT NULL,
   updated_at  BIGINT  NOT NULL
-);
+, first_entry BIGINT, last_entry  BIGINT);
 
 CREATE INDEX leads_campaign ON leads (campaign_id, id);
 
 CREATE UNIQUE INDEX leads_phone ON leads (campaign_id, phone);
+
+CREATE INDEX leads_suppressed ON leads (campaign_id, id) WHERE reason = 5;
+
+CREATE TABLE ledger (
+  campaign_id BIGINT  NOT NULL, -- 0: a fact of the tenant or the deployment
+  id          INTEGER NOT NULL PRIMARY KEY,
+  tenant_id   BIGINT  NOT NULL, -- 0: a fact of the deployment
+  writer_id   BIGINT  NOT NULL,
+  seq         BIGINT  NOT NULL,
+  head        BLOB    NOT NULL, -- JSON
+  body        BLOB    NOT NULL, -- packed decisions
+  hash        BLOB    NOT NULL
+);
+
+CREATE INDEX ledger_tenant ON ledger (tenant_id, id);
+
+CREATE TABLE registry_imports (
+  id             BIGINT NOT NULL PRIMARY KEY,
+  state          TEXT   NOT NULL,
+  mode           TEXT   NOT NULL,
+  effective_date BIGINT NOT NULL,
+  override       TEXT   NOT NULL,
+  file           TEXT   NOT NULL, -- as it is named in the upload directory
+  actor          TEXT   NOT NULL,
+  request_id     TEXT   NOT NULL,
+  stage          TEXT   NOT NULL,
+  bytes_total    BIGINT NOT NULL,
+  bytes_done     BIGINT NOT NULL,
+  rows_read      BIGINT NOT NULL,
+  rows_active    BIGINT NOT NULL,
+  rows_deleted   BIGINT NOT NULL,
+  malformed      BIGINT NOT NULL,
+  conflicts      BIGINT NOT NULL,
+  warnings       TEXT   NOT NULL, -- JSON list of sentences
+  refusals       TEXT   NOT NULL, -- JSON list of rules and sentences
+  problem        TEXT   NOT NULL, -- why it failed
+  snapshot_id    BIGINT,
+  created_at     BIGINT NOT NULL,
+  finished_at    BIGINT
+);
 
 CREATE TABLE schema_migrations (
 		  name       TEXT   NOT NULL PRIMARY KEY,
@@ -129,7 +212,36 @@ CREATE TABLE snapshots (
   override_reason TEXT   NOT NULL,
   actor           TEXT   NOT NULL,
   created_at      BIGINT NOT NULL
+, base_sha256 BLOB, replaced_id BIGINT);
+
+CREATE TABLE suppressions (
+  id          BIGINT NOT NULL PRIMARY KEY,
+  tenant_id   BIGINT NOT NULL, -- 0: the whole deployment
+  campaign_id BIGINT NOT NULL, -- 0: all campaigns
+  environment TEXT   NOT NULL,
+  phone_hash  BLOB   NOT NULL,
+  phone       BIGINT,
+  reason      TEXT   NOT NULL,
+  source      TEXT   NOT NULL,
+  expires_at  BIGINT,
+  actor       TEXT   NOT NULL,
+  created_at  BIGINT NOT NULL,
+  updated_at  BIGINT NOT NULL,
+  ended_at    BIGINT,
+  end_reason  TEXT   NOT NULL,
+  end_actor   TEXT   NOT NULL,
+  changed_seq BIGINT NOT NULL  -- grows with every change of any row, for copies in memory
 );
+
+CREATE INDEX suppressions_changed ON suppressions (changed_seq);
+
+CREATE INDEX suppressions_expiry ON suppressions (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
+
+CREATE INDEX suppressions_list ON suppressions (tenant_id, id);
+
+CREATE UNIQUE INDEX suppressions_one ON suppressions (tenant_id, phone_hash, campaign_id, environment) WHERE ended_at IS NULL;
+
+CREATE INDEX suppressions_phone ON suppressions (tenant_id, phone_hash, id);
 
 CREATE TABLE tenants (
   id         BIGINT NOT NULL PRIMARY KEY,

@@ -1,0 +1,113 @@
+package api
+
+import (
+	"bytes"
+	"errors"
+	"mime"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"saaf"
+	"saaf/scrub"
+	"saaf/web"
+)
+
+// getEvidence is GET /evidence: everything that is known about one number, as JSON
+// or, for who would rather have HTML, as a page to print.
+func (a *API) getEvidence(c *call) error {
+	req, err := readEvidence(c.r)
+	if err != nil {
+		return err
+	}
+	req.Tenant, req.Environment = c.key.TenantID, c.key.Environment
+	ev, err := scrub.NewEvidence(c.r.Context(), a.store, req)
+	if err != nil {
+		return err
+	}
+	// A long ledger takes longer to read than the server gives to an answer.
+	_ = http.NewResponseController(c.w).SetWriteDeadline(time.Now().Add(a.idle))
+	c.w.Header().Set("Vary", "Accept")
+	if !prefersHTML(c.r.Header.Values("Accept")) {
+		return web.WriteJSON(c.w, http.StatusOK, ev)
+	}
+	var page bytes.Buffer
+	if err := ev.WriteHTML(&page); err != nil {
+		return err
+	}
+	return web.WritePage(c.w, page.Bytes())
+}
+
+// readEvidence reads what is asked for.
+func readEvidence(r *http.Request) (req scrub.EvidenceRequest, err error) {
+	q := queryOf(r, "phone", "from", "to")
+	q.require("phone", "say whose evidence: phone=9876543210, a plus sign percent-encoded as %2B")
+	q.parse("phone", func(s string) error {
+		p, reason := everyNumber.Parse(s)
+		if reason != saaf.ReasonNone {
+			return reason.Err()
+		}
+		req.Phone = p
+		return nil
+	})
+	q.parse("from", func(s string) (err error) { req.From, err = parseMoment(s, 0); return err })
+	q.parse("to", func(s string) (err error) {
+		if req.To, err = parseMoment(s, 1); err == nil && !req.To.After(req.From) {
+			err = errors.New("ensure that to is after from: evidence is shown from the one on and before the other")
+		}
+		return err
+	})
+	return req, q.err()
+}
+
+// parseMoment reads a time in RFC 3339, or a day in India, which is its beginning
+// and so many days later.
+func parseMoment(s string, days saaf.Date) (time.Time, error) {
+	if day, err := saaf.ParseDate(s); err == nil {
+		return (day + days).Start(), nil
+	}
+	t, err := parseTime(s)
+	if err != nil {
+		err = errors.New("ensure this value is a day in India, for instance 2026-11-20, or a time in RFC 3339, for instance 2026-11-20T09:00:00%2B05:30")
+	}
+	return t, err
+}
+
+// prefersHTML reports whether an Accept header has text/html above JSON. Who does
+// not care gets JSON.
+func prefersHTML(accept []string) bool {
+	const html, json = "text/html", "application/json"
+	weights := map[string]float64{} // of html and json, and how exactly they were named
+	exact := map[string]int{}
+	for part := range strings.SplitSeq(strings.Join(accept, ","), ",") {
+		media, params, err := mime.ParseMediaType(part)
+		if err != nil {
+			continue
+		}
+		q, err := strconv.ParseFloat(params["q"], 64)
+		if err != nil || q < 0 || q > 1 {
+			q = 1
+		}
+		for _, ours := range []string{html, json} {
+			if how := matches(media, ours); how > exact[ours] {
+				exact[ours], weights[ours] = how, q
+			}
+		}
+	}
+	return weights[html] > weights[json]
+}
+
+// matches is how exactly a range of Accept names a media type: 0 for not at all.
+func matches(media, ours string) int {
+	kind, _, _ := strings.Cut(ours, "/")
+	switch media {
+	case ours:
+		return 3
+	case kind + "/*":
+		return 2
+	case "*/*":
+		return 1
+	}
+	return 0
+}

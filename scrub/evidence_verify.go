@@ -1,0 +1,146 @@
+package scrub
+
+import (
+	"crypto/ed25519"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"reflect"
+
+	"saaf"
+)
+
+// VerifyEvidence checks an export by the public key of the deployment that made it,
+// without its store: every entry in it is one that the deployment wrote and signed,
+// and what the export says of decisions, opt-outs and erasures stands in them.
+func VerifyEvidence(r io.Reader, key ed25519.PublicKey) error {
+	_, err := ReadEvidence(r, key)
+	return err
+}
+
+// ReadEvidence reads an export and checks it as [VerifyEvidence] does.
+func ReadEvidence(r io.Reader, key ed25519.PublicKey) (*Evidence, error) {
+	ev := new(Evidence)
+	dec := json.NewDecoder(r)
+	dec.DisallowUnknownFields() // nothing may stand in it that nobody looks at
+	if err := dec.Decode(ev); err != nil {
+		return nil, fmt.Errorf("this is not an export of evidence: %w", err)
+	}
+	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("something stands behind the export")
+	}
+	if ev.Version != 1 {
+		return nil, fmt.Errorf("the export has the version %d, which this program does not know", ev.Version)
+	}
+	if ev.Proof.PublicKey != saaf.EncodeKey(key) {
+		return nil, errors.New("the export was signed by another key than the one that was given: is it of another deployment?")
+	}
+	signed, err := ev.openCheckpoints(key)
+	if err != nil {
+		return nil, err
+	}
+	if err := ev.followChain(signed); err != nil {
+		return nil, err
+	}
+	return ev, ev.compare()
+}
+
+// openCheckpoints checks the signatures of the checkpoints and returns what they
+// signed.
+func (ev *Evidence) openCheckpoints(key ed25519.PublicKey) (map[int64]saaf.CheckpointHead, error) {
+	signed := make(map[int64]saaf.CheckpointHead, len(ev.Proof.Checkpoints))
+	for i := range ev.Proof.Checkpoints {
+		c := &ev.Proof.Checkpoints[i]
+		text := saaf.SignedCheckpoint{Text: []byte(c.Text), Signature: c.Signature}
+		said, err := text.Open(key)
+		switch {
+		case err != nil:
+			return nil, fmt.Errorf("checkpoint %d: %w", c.Seq, err)
+		case said.Seq != c.Seq || said.Deployment != ev.Deployment || len(said.Heads) != 1:
+			return nil, fmt.Errorf("checkpoint %d: it does not sign what the export says it does", c.Seq)
+		}
+		signed[c.Seq] = said.Heads[0]
+	}
+	return signed, nil
+}
+
+// followChain checks that every entry hashes to what it says, and that the paths
+// lead from one to the next and to what was signed.
+func (ev *Evidence) followChain(signed map[int64]saaf.CheckpointHead) error {
+	var at saaf.CheckpointHead // where the path has come
+	var under int64            // the checkpoint that is on the way; 0: none
+	for i := range ev.Proof.Entries {
+		e := &ev.Proof.Entries[i]
+		broken := func(format string, args ...any) error {
+			return fmt.Errorf("entry %s (seq %d): %s", e.ID, e.Seq, fmt.Sprintf(format, args...))
+		}
+		if under != 0 && (e.Checkpoint != under || e.Seq != at.Seq+1 || e.Before != at.Hash) {
+			return broken("the path from the entry before does not lead to it")
+		}
+		if e.Seq <= at.Seq {
+			return broken("it stands behind a later one")
+		}
+		if err := ev.whole(e); err != nil {
+			return broken("%v", err)
+		}
+		head, ok := signed[e.Checkpoint]
+		if !ok {
+			return broken("no checkpoint in this export covers it: export a shorter time, or verify the whole ledger")
+		}
+		at.Seq, at.Hash, under = e.Seq, e.Hash, e.Checkpoint
+		for _, content := range e.Path {
+			at.Seq, at.Hash = at.Seq+1, saaf.Link(at.Hash, content)
+		}
+		if at.Seq == head.Seq && at.Hash == head.Hash {
+			under = 0
+		}
+	}
+	if under != 0 {
+		return fmt.Errorf("the path of the last entry does not lead to what checkpoint %d signed", under)
+	}
+	return nil
+}
+
+// whole checks that an entry is what its own hash says.
+func (ev *Evidence) whole(e *EvidenceEntry) error {
+	entry := saaf.Entry{Head: []byte(e.Head), Body: e.Body}
+	if saaf.Link(e.Before, entry.Content()) != e.Hash {
+		return errors.New("it does not match its hash")
+	}
+	head, err := entry.ParseHead()
+	switch {
+	case err != nil:
+		return err
+	case head.Entry != e.ID || head.Seq != e.Seq || head.Deployment != ev.Deployment:
+		return errors.New("it is another entry than the export says")
+	}
+	return nil
+}
+
+// compare holds what the export says against the entries, which must say the same.
+func (ev *Evidence) compare() error {
+	decisions, facts := []EvidenceDecision{}, []EvidenceFact{}
+	for i := range ev.Proof.Entries {
+		e := &ev.Proof.Entries[i]
+		inDecisions, inFacts, err := ev.says(&saaf.Entry{Head: []byte(e.Head), Body: e.Body})
+		if err != nil {
+			return fmt.Errorf("entry %s (seq %d): %w", e.ID, e.Seq, err)
+		}
+		decisions, facts = append(decisions, inDecisions...), append(facts, inFacts...)
+	}
+	for i, d := range ev.Decisions {
+		if i >= len(decisions) || !reflect.DeepEqual(d, decisions[i]) {
+			return fmt.Errorf("the export says of the decision at %s what no entry in it says", d.DecidedAt)
+		}
+	}
+	for i, f := range ev.Facts {
+		if i >= len(facts) || f != facts[i] {
+			return fmt.Errorf("the export says of the fact at %s what no entry in it says", f.At)
+		}
+	}
+	if len(decisions) > len(ev.Decisions) || len(facts) > len(ev.Facts) {
+		return errors.New("the export leaves out what its entries say")
+	}
+	return nil
+}

@@ -1,0 +1,173 @@
+package scrub
+
+import (
+	"cmp"
+	"context"
+	"crypto/ed25519"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"saaf"
+	"saaf/store"
+)
+
+// VerifyOptions say what the ledger is held against.
+type VerifyOptions struct {
+	PublicKey ed25519.PublicKey       // that signed the checkpoints; nil: that of the store
+	Lodged    []saaf.SignedCheckpoint // that were kept elsewhere; they must be in the store unchanged
+	SkipLeads bool                    // do not look whether the entries are there that leads name
+	Progress  func(VerifyProgress)    // called after each page; nil for nobody
+}
+
+// VerifyProgress is how far a verification has come.
+type VerifyProgress struct {
+	Entries, OfEntries int64
+	Leads              int64
+}
+
+// VerifyReport is what a verification found.
+type VerifyReport struct {
+	Deployment  saaf.DeploymentID   `json:"deployment"`
+	PublicKey   string              `json:"public_key"`            // base64
+	Entries     int64               `json:"entries"`               // that follow from each other, from the first on
+	Decisions   int64               `json:"decisions"`             // in these
+	Head        saaf.CheckpointHead `json:"head"`                  // the last of these
+	Checkpoints int64               `json:"checkpoints"`           // that are signed, follow from each other and stand in the chain
+	Signed      int64               `json:"entries_signed"`        // up to the last of these; what is behind waits for the next
+	Lodged      int                 `json:"lodged"`                // checkpoints of the caller that were found unchanged
+	Leads       int64               `json:"leads"`                 // whose entries were looked for
+	Unnamed     int64               `json:"leads_before_evidence"` // of these, came in before there was a ledger
+	Problems    []Problem           `json:"problems"`              // empty: nothing is broken
+}
+
+// Problem is one thing that is broken. What it does not concern is zero.
+type Problem struct {
+	Entry      saaf.EntryID `json:"entry,omitzero"`       // found at the broken place, or named and not there
+	Seq        int64        `json:"seq,omitempty"`        // of the broken place in the chain
+	At         time.Time    `json:"at,omitzero"`          // when that was written, as far as it can be told
+	Checkpoint int64        `json:"checkpoint,omitempty"` // by its number
+	Lead       saaf.LeadID  `json:"lead,omitzero"`
+	What       string       `json:"what"` // in words
+}
+
+// Error is the problem in one sentence.
+func (p *Problem) Error() string {
+	var place []string
+	if p.Lead != 0 {
+		place = append(place, "lead "+p.Lead.String())
+	}
+	if p.Entry != 0 {
+		place = append(place, "entry "+p.Entry.String())
+	}
+	if p.Seq != 0 {
+		place = append(place, fmt.Sprintf("seq %d", p.Seq))
+	}
+	if p.Checkpoint != 0 {
+		place = append(place, fmt.Sprintf("checkpoint %d", p.Checkpoint))
+	}
+	if len(place) == 0 {
+		place = append(place, "its checkpoints")
+	}
+	if !p.At.IsZero() {
+		place = append(place, p.At.UTC().Format(utcLayout))
+	}
+	return "the ledger is broken at " + strings.Join(place, ", ") + ": " + p.What
+}
+
+// Verify reads the whole ledger in pages and checks that nothing in it was changed,
+// added or removed: every entry follows from the one before and says what its
+// columns say, every checkpoint is signed, names the one before and stands in the
+// chain, none is beyond its end, and the entries are there that leads name. The
+// first thing that is broken is the error, a *[Problem]; the report says how much
+// was found good before.
+//
+// What a signature does not cover yet, the newest entries, may have been cut off
+// without a trace, and who has the signing key can write everything anew: against
+// both help checkpoints that were lodged elsewhere.
+func Verify(ctx context.Context, st *store.Store, o VerifyOptions) (VerifyReport, error) {
+	v := &verifier{st: st, opts: o, key: o.PublicKey}
+	if v.key == nil {
+		v.key = st.PublicKey()
+	}
+	v.report = VerifyReport{Deployment: st.Deployment(), PublicKey: saaf.EncodeKey(v.key), Problems: []Problem{}}
+	head, err := st.LedgerHead(ctx)
+	if err != nil {
+		return v.report, err
+	}
+	v.progress.OfEntries = head.Seq
+	v.openLodged()
+	if err := v.chain(ctx); err != nil {
+		return v.report, err
+	}
+	if !o.SkipLeads {
+		if err := v.leads(ctx); err != nil {
+			return v.report, err
+		}
+	}
+	// Whoever looks for what was changed begins with the entries.
+	slices.SortStableFunc(v.report.Problems, func(a, b Problem) int { return cmp.Compare(min(b.Seq, 1), min(a.Seq, 1)) })
+	if len(v.report.Problems) > 0 {
+		return v.report, &v.report.Problems[0]
+	}
+	return v.report, nil
+}
+
+// verifier is one verification under way.
+type verifier struct {
+	st       *store.Store
+	opts     VerifyOptions
+	key      ed25519.PublicKey
+	report   VerifyReport
+	progress VerifyProgress
+	signed   checkpointWalk
+	lodged   []lodgedCheckpoint
+}
+
+func (v *verifier) problem(p Problem) { v.report.Problems = append(v.report.Problems, p) }
+
+func (v *verifier) tell() {
+	v.progress.Entries, v.progress.Leads = v.report.Entries, v.report.Leads
+	if v.opts.Progress != nil {
+		v.opts.Progress(v.progress)
+	}
+}
+
+// leads looks for the entries that leads name, until the first is missing.
+func (v *verifier) leads(ctx context.Context) error {
+	tenants, err := v.st.Tenants(ctx)
+	if err != nil {
+		return err
+	}
+	for _, t := range tenants {
+		campaigns, err := v.st.EveryCampaign(ctx, t.ID)
+		if err != nil {
+			return err
+		}
+		for _, id := range campaigns {
+			if whole, err := v.leadsOf(ctx, id); err != nil || !whole {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (v *verifier) leadsOf(ctx context.Context, campaign saaf.CampaignID) (whole bool, err error) {
+	for above := saaf.LeadID(0); ; {
+		page, err := v.st.LeadEntries(ctx, campaign, above)
+		if err != nil || page.Leads == 0 {
+			return err == nil, err
+		}
+		above = page.Last
+		v.report.Leads += int64(page.Leads)
+		v.report.Unnamed += int64(page.Unnamed)
+		if len(page.Missing) > 0 {
+			m := page.Missing[0]
+			v.problem(Problem{Lead: m.Lead, Entry: m.Entry, What: "the lead names an entry that is not in the ledger of its campaign"})
+			return false, nil
+		}
+		v.tell()
+	}
+}
