@@ -201,18 +201,12 @@ func (ev *Evidence) readLedger(ctx context.Context, st *store.Store, req Evidenc
 		at := writtenAt(&e)
 		return at.Before(req.From) || !req.To.IsZero() && !at.Before(req.To)
 	})
-	belongs, err := newBelonging(ctx, st, req)
-	if err != nil {
-		return nil, err
-	}
 	slices.SortFunc(rows, func(a, b saaf.EntryRow) int { return int(a.Seq - b.Seq) })
 	for i := range rows {
 		decisions, facts, err := ev.says(&rows[i].Entry)
 		if err != nil {
 			return nil, errors.Join(&Problem{Entry: rows[i].ID, Seq: rows[i].Seq, At: writtenAt(&rows[i]), What: "it cannot be read; saaf audit verify says more"}, err)
 		}
-		decisions = slices.DeleteFunc(decisions, func(d EvidenceDecision) bool { return !belongs.decision(&d) })
-		facts = slices.DeleteFunc(facts, func(f EvidenceFact) bool { return !belongs.fact(&f) })
 		if len(decisions)+len(facts) > 0 {
 			kept = append(kept, rows[i])
 		}
@@ -254,6 +248,9 @@ func (ev *Evidence) copyLists(ctx context.Context, st *store.Store, req Evidence
 	slices.SortFunc(ev.OptOuts, func(a, b EvidenceOptOut) int { return int(b.Suppression - a.Suppression) })
 	erasures, err := st.ErasuresByPhone(ctx, req.Tenant, req.Phone)
 	for _, e := range erasures {
+		if req.Environment != saaf.Live && !slices.ContainsFunc(ev.Facts, func(f EvidenceFact) bool { return f.Erasure == e.ID }) {
+			continue // rows do not say to which environment they belong
+		}
 		state := "running"
 		if e.Done {
 			state = "completed"

@@ -1,13 +1,12 @@
 package scrub
 
 import (
-	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
 	"saaf"
-	"saaf/store"
 )
 
 // EvidenceDecision is one decision about the number.
@@ -62,7 +61,8 @@ type EvidenceFact struct {
 	Said        string                `json:"said"` // why
 }
 
-// says is what an entry says about the number.
+// says is what an entry says about the number, nothing when it belongs to the other
+// environment.
 func (ev *Evidence) says(e *saaf.Entry) (decisions []EvidenceDecision, facts []EvidenceFact, err error) {
 	head, err := e.ParseHead()
 	if err != nil {
@@ -74,7 +74,10 @@ func (ev *Evidence) says(e *saaf.Entry) (decisions []EvidenceDecision, facts []E
 	case 0:
 		hash = ev.DeploymentHash
 	default:
-		return nil, nil, fmt.Errorf("it is of another tenant")
+		return nil, nil, errors.New("it is of another tenant")
+	}
+	if head.Environment != "" && head.Environment != ev.Environment {
+		return nil, nil, nil
 	}
 	if head.Fact != nil {
 		facts, err := factOf(e, &head, hash)
@@ -90,7 +93,7 @@ func (ev *Evidence) says(e *saaf.Entry) (decisions []EvidenceDecision, facts []E
 		}
 		for left == 0 {
 			if r++; r >= len(head.Requests) {
-				return nil, nil, fmt.Errorf("it does not say who asked for all of its decisions")
+				return nil, nil, errors.New("it does not say who asked for all of its decisions")
 			}
 			left = head.Requests[r].Decisions
 		}
@@ -136,7 +139,6 @@ func factOf(e *saaf.Entry, head *saaf.EntryHead, hash saaf.PhoneHash) ([]Evidenc
 			Suppression  saaf.SuppressionID    `json:"suppression"`
 			Scope        saaf.SuppressionScope `json:"scope"`
 			Campaign     saaf.CampaignID       `json:"campaign"`
-			Environment  saaf.Environment      `json:"environment"`
 			Phone        saaf.PhoneHash        `json:"phone"`
 			Source       string                `json:"source"`
 			Expires      time.Time             `json:"expires_at"`
@@ -154,7 +156,7 @@ func factOf(e *saaf.Entry, head *saaf.EntryHead, hash saaf.PhoneHash) ([]Evidenc
 	}
 	fact := EvidenceFact{
 		Entry: head.Entry, Stage: head.Stage, At: inUTC(head.At), AtIST: inIST(head.At), What: f.What,
-		Suppression: f.Suppression, Scope: f.Scope, Campaign: f.Campaign, Environment: f.Environment, Source: f.Source,
+		Suppression: f.Suppression, Scope: f.Scope, Campaign: f.Campaign, Environment: head.Environment, Source: f.Source,
 		ExpiresAt: inUTC(f.Expires), Erasure: f.Erasure, Leads: f.Leads, OptOuts: f.Suppressions,
 	}
 	if head.Stage == saaf.StageErasure {
@@ -166,38 +168,3 @@ func factOf(e *saaf.Entry, head *saaf.EntryHead, hash saaf.PhoneHash) ([]Evidenc
 	}
 	return []EvidenceFact{fact}, nil
 }
-
-// belonging tells what belongs to an environment. Entries do not say so: their
-// campaigns and keys do.
-type belonging struct {
-	env       saaf.Environment
-	campaigns map[saaf.CampaignID]saaf.Environment
-	keys      map[string]saaf.Environment
-}
-
-func newBelonging(ctx context.Context, st *store.Store, req EvidenceRequest) (b belonging, err error) {
-	b = belonging{env: req.Environment, keys: make(map[string]saaf.Environment)}
-	if b.campaigns, err = st.CampaignEnvironments(ctx, req.Tenant); err != nil {
-		return b, err
-	}
-	keys, err := st.Keys(ctx)
-	for i := range keys {
-		b.keys[keys[i].ID.String()] = keys[i].Environment
-	}
-	return b, err
-}
-
-// decision reports whether a decision belongs to the environment. What cannot be
-// told, because the campaign is gone or a command asked, counts as live.
-func (b *belonging) decision(d *EvidenceDecision) bool {
-	env, known := b.campaigns[d.Campaign]
-	if d.Campaign == 0 {
-		env, known = b.keys[d.Actor]
-	}
-	if !known {
-		env = saaf.Live
-	}
-	return env == b.env
-}
-
-func (b *belonging) fact(f *EvidenceFact) bool { return f.Environment == "" || f.Environment == b.env }

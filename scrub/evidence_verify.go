@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 
 	"saaf"
 )
@@ -118,32 +119,24 @@ func (ev *Evidence) whole(e *EvidenceEntry) error {
 	return nil
 }
 
-// compare holds what the export says against the entries. It may say less, where
-// something belongs to the other environment, and nothing else.
+// compare holds what the export says against the entries.
 func (ev *Evidence) compare() error {
-	decisions, facts := ev.Decisions, ev.Facts
+	var decisions []EvidenceDecision
+	var facts []EvidenceFact
 	for i := range ev.Proof.Entries {
 		e := &ev.Proof.Entries[i]
 		inDecisions, inFacts, err := ev.says(&saaf.Entry{Head: []byte(e.Head), Body: e.Body})
 		if err != nil {
 			return fmt.Errorf("entry %s (seq %d): %w", e.ID, e.Seq, err)
 		}
-		for _, d := range inDecisions {
-			if len(decisions) > 0 && reflect.DeepEqual(d, decisions[0]) {
-				decisions = decisions[1:]
-			}
+		if len(inDecisions)+len(inFacts) == 0 {
+			return fmt.Errorf("entry %s (seq %d): it says nothing about the number", e.ID, e.Seq)
 		}
-		for _, f := range inFacts {
-			if len(facts) > 0 && f == facts[0] {
-				facts = facts[1:]
-			}
-		}
+		decisions, facts = append(decisions, inDecisions...), append(facts, inFacts...)
 	}
-	if len(decisions) > 0 {
-		return fmt.Errorf("the export says of the decision at %s what no entry in it says", decisions[0].DecidedAt)
-	}
-	if len(facts) > 0 {
-		return fmt.Errorf("the export says of the fact at %s what no entry in it says", facts[0].At)
+	same := func(a, b EvidenceDecision) bool { return reflect.DeepEqual(a, b) }
+	if !slices.EqualFunc(decisions, ev.Decisions, same) || !slices.Equal(facts, ev.Facts) {
+		return errors.New("the export does not say of the number what the entries in it say")
 	}
 	return nil
 }

@@ -5,7 +5,6 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -142,11 +141,11 @@ func (v *verifier) leads(ctx context.Context) error {
 		return err
 	}
 	for _, t := range tenants {
-		campaigns, err := v.st.CampaignEnvironments(ctx, t.ID)
+		campaigns, err := v.st.CampaignIDs(ctx, t.ID)
 		if err != nil {
 			return err
 		}
-		for _, id := range slices.Sorted(maps.Keys(campaigns)) {
+		for _, id := range campaigns {
 			if whole, err := v.leadsOf(ctx, id); err != nil || !whole {
 				return err
 			}

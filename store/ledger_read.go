@@ -2,7 +2,7 @@ package store
 
 import (
 	"context"
-	"time"
+	"slices"
 
 	"zombiezen.com/go/sqlite"
 
@@ -18,41 +18,32 @@ func (s *Store) LedgerHead(ctx context.Context) (head saaf.CheckpointHead, err e
 	return head, wrap("read ledger", err)
 }
 
-// CheckpointRow is a checkpoint with all the columns it is stored with.
-type CheckpointRow struct {
-	StoredCheckpoint
-	At time.Time
-}
-
-// CheckpointRowsAfter lists checkpoints above a number in their order, at most
-// limit of them.
-func (s *Store) CheckpointRowsAfter(ctx context.Context, after int64, limit int) (list []CheckpointRow, err error) {
-	const sqlCheckpointRows = `SELECT at, ` + checkpointColumns + ` WHERE seq > $1 ORDER BY seq LIMIT $2`
+// CheckpointFrom reads the first checkpoint from a number on; its own number is 0
+// when there is none.
+func (s *Store) CheckpointFrom(ctx context.Context, seq int64) (c StoredCheckpoint, err error) {
+	const sqlCheckpointFrom = `SELECT ` + checkpointColumns + ` WHERE seq >= $1 ORDER BY seq LIMIT 1`
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		list = nil
-		return query(conn, sqlCheckpointRows, func(r row) error {
-			c := CheckpointRow{At: r.time()}
-			c.Seq, c.Text, c.Signature = r.int64(), r.bytes(), r.bytes()
-			list = append(list, c)
+		return query(conn, sqlCheckpointFrom, func(r row) error {
+			c = scanCheckpoint(r)
 			return nil
-		}, after, limit)
+		}, seq)
 	})
-	return list, wrap("read checkpoints", err)
+	return c, wrap("read checkpoint", err)
 }
 
-// CampaignEnvironments maps the campaigns of a tenant to their environments, those
-// too that are deleted and still have leads.
-func (s *Store) CampaignEnvironments(ctx context.Context, tenant saaf.TenantID) (envs map[saaf.CampaignID]saaf.Environment, err error) {
-	const sqlCampaignEnvironments = `SELECT id, environment FROM campaigns WHERE tenant_id = $1`
+// CampaignIDs lists the campaigns of a tenant, oldest first, those too that are
+// deleted and still have leads.
+func (s *Store) CampaignIDs(ctx context.Context, tenant saaf.TenantID) (ids []saaf.CampaignID, err error) {
+	const sqlCampaignIDs = `SELECT id FROM campaigns WHERE tenant_id = $1`
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		envs = make(map[saaf.CampaignID]saaf.Environment)
-		return query(conn, sqlCampaignEnvironments, func(r row) error {
-			id := saaf.CampaignID(r.int64())
-			envs[id] = saaf.Environment(r.text())
+		ids = nil
+		return query(conn, sqlCampaignIDs, func(r row) error {
+			ids = append(ids, saaf.CampaignID(r.int64()))
 			return nil
 		}, tenant)
 	})
-	return envs, wrap("list campaigns", err)
+	slices.Sort(ids)
+	return ids, wrap("list campaigns", err)
 }
 
 // ErasuresByPhone lists the erasures of a person by a tenant, oldest first.

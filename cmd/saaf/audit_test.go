@@ -58,7 +58,7 @@ func TestEraseWhileSomebodyReads(t *testing.T) {
 		}
 		read("BEGIN")
 		read("SELECT count(*) FROM tenants")
-		e, err := st.Erase(ctx, tenant.ID, 9_876_543_210, saaf.By{Actor: "test"}, "asked")
+		e, err := st.Erase(ctx, tenant.ID, saaf.Live, 9_876_543_210, saaf.By{Actor: "test"}, "asked")
 		if err != nil {
 			return err
 		}
