@@ -248,6 +248,9 @@ func (ev *Evidence) copyLists(ctx context.Context, st *store.Store, req Evidence
 	slices.SortFunc(ev.OptOuts, func(a, b EvidenceOptOut) int { return int(b.Suppression - a.Suppression) })
 	erasures, err := st.ErasuresByPhone(ctx, req.Tenant, req.Phone)
 	for _, e := range erasures {
+		if req.Environment != saaf.Live && !slices.ContainsFunc(ev.Facts, func(f EvidenceFact) bool { return f.Erasure == e.ID }) {
+			continue // rows do not say to which environment they belong
+		}
 		state := "running"
 		if e.Done {
 			state = "completed"

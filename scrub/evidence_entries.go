@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -73,7 +74,10 @@ func (ev *Evidence) says(e *saaf.Entry) (decisions []EvidenceDecision, facts []E
 	case 0:
 		hash = ev.DeploymentHash
 	default:
-		return nil, nil, fmt.Errorf("it is of another tenant")
+		return nil, nil, errors.New("it is of another tenant")
+	}
+	if head.Environment != "" && head.Environment != ev.Environment {
+		return nil, nil, nil
 	}
 	if head.Environment != "" && head.Environment != ev.Environment {
 		return nil, nil, nil
@@ -92,7 +96,7 @@ func (ev *Evidence) says(e *saaf.Entry) (decisions []EvidenceDecision, facts []E
 		}
 		for left == 0 {
 			if r++; r >= len(head.Requests) {
-				return nil, nil, fmt.Errorf("it does not say who asked for all of its decisions")
+				return nil, nil, errors.New("it does not say who asked for all of its decisions")
 			}
 			left = head.Requests[r].Decisions
 		}
@@ -138,7 +142,6 @@ func factOf(e *saaf.Entry, head *saaf.EntryHead, hash saaf.PhoneHash) ([]Evidenc
 			Suppression  saaf.SuppressionID    `json:"suppression"`
 			Scope        saaf.SuppressionScope `json:"scope"`
 			Campaign     saaf.CampaignID       `json:"campaign"`
-			Environment  saaf.Environment      `json:"environment"`
 			Phone        saaf.PhoneHash        `json:"phone"`
 			Source       string                `json:"source"`
 			Expires      time.Time             `json:"expires_at"`
@@ -156,7 +159,7 @@ func factOf(e *saaf.Entry, head *saaf.EntryHead, hash saaf.PhoneHash) ([]Evidenc
 	}
 	fact := EvidenceFact{
 		Entry: head.Entry, Stage: head.Stage, At: inUTC(head.At), AtIST: inIST(head.At), What: f.What,
-		Suppression: f.Suppression, Scope: f.Scope, Campaign: f.Campaign, Environment: f.Environment, Source: f.Source,
+		Suppression: f.Suppression, Scope: f.Scope, Campaign: f.Campaign, Environment: head.Environment, Source: f.Source,
 		ExpiresAt: inUTC(f.Expires), Erasure: f.Erasure, Leads: f.Leads, OptOuts: f.Suppressions,
 	}
 	if head.Stage == saaf.StageErasure {

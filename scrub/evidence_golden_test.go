@@ -35,7 +35,7 @@ func fixedChain(t testing.TB, key ed25519.PrivateKey, ev *Evidence) (entries []s
 	var before saaf.SHA256
 	add := func(head saaf.EntryHead, body []byte) {
 		n := int64(len(entries) + 1)
-		head.Version, head.Deployment, head.Writer, head.RuleVersion = 1, ev.Deployment, 1, 1
+		head.Version, head.Deployment, head.Writer, head.RuleVersion, head.Environment = 1, ev.Deployment, 1, 1, saaf.Live
 		head.Entry, head.Seq, head.At = saaf.EntryID(5<<40+n), n, at.Add(time.Duration(n)*time.Hour)
 		text, err := json.Marshal(head)
 		if err != nil {

@@ -101,11 +101,9 @@ func (ev *Evidence) prove(ctx context.Context, st *store.Store, entries []saaf.E
 // head. Where there is none it has one made.
 func covering(ctx context.Context, st *store.Store, seq int64) (c store.StoredCheckpoint, head saaf.CheckpointHead, err error) {
 	read := func(n int64) (head saaf.CheckpointHead, err error) {
-		page, err := st.CheckpointRowsAfter(ctx, n-1, 1)
-		if err != nil || len(page) == 0 {
+		if c, err = st.CheckpointFrom(ctx, n); err != nil || c.Seq == 0 {
 			return head, err
 		}
-		c = page[0].StoredCheckpoint
 		signed, err := c.Open(st.PublicKey())
 		if err == nil && len(signed.Heads) != 1 {
 			err = fmt.Errorf("it names %d chains", len(signed.Heads))

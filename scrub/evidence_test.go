@@ -349,11 +349,13 @@ func TestVerifyEvidenceRefuses(t *testing.T) {
 		t.Error("another key is taken")
 	}
 	for what, change := range map[string]func(*Evidence){
-		"another decision": func(ev *Evidence) { ev.Decisions[0].Reason = "not_registered" },
-		"a decision more":  func(ev *Evidence) { ev.Decisions = append(ev.Decisions, ev.Decisions[0]) },
-		"another fact":     func(ev *Evidence) { ev.Facts[0].Said = "" },
-		"another person":   func(ev *Evidence) { ev.PhoneHash[0]++ },
-		"another tenant":   func(ev *Evidence) { ev.Tenant++ },
+		"another decision":                 func(ev *Evidence) { ev.Decisions[0].Reason = "not_registered" },
+		"a decision more":                  func(ev *Evidence) { ev.Decisions = append(ev.Decisions, ev.Decisions[0]) },
+		"a decision less":                  func(ev *Evidence) { ev.Decisions = ev.Decisions[1:] },
+		"entries of the other environment": func(ev *Evidence) { ev.Environment = saaf.Test },
+		"another fact":                     func(ev *Evidence) { ev.Facts[0].Said = "" },
+		"another person":                   func(ev *Evidence) { ev.PhoneHash[0]++ },
+		"another tenant":                   func(ev *Evidence) { ev.Tenant++ },
 		"an entry twice": func(ev *Evidence) {
 			ev.Proof.Entries = append(ev.Proof.Entries, ev.Proof.Entries[len(ev.Proof.Entries)-1])
 		},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"reflect"
+	"slices"
 
 	"saaf"
 )
@@ -118,29 +119,24 @@ func (ev *Evidence) whole(e *EvidenceEntry) error {
 	return nil
 }
 
-// compare holds what the export says against the entries, which must say the same.
+// compare holds what the export says against the entries.
 func (ev *Evidence) compare() error {
-	decisions, facts := []EvidenceDecision{}, []EvidenceFact{}
+	var decisions []EvidenceDecision
+	var facts []EvidenceFact
 	for i := range ev.Proof.Entries {
 		e := &ev.Proof.Entries[i]
 		inDecisions, inFacts, err := ev.says(&saaf.Entry{Head: []byte(e.Head), Body: e.Body})
 		if err != nil {
 			return fmt.Errorf("entry %s (seq %d): %w", e.ID, e.Seq, err)
 		}
+		if len(inDecisions)+len(inFacts) == 0 {
+			return fmt.Errorf("entry %s (seq %d): it says nothing about the number", e.ID, e.Seq)
+		}
 		decisions, facts = append(decisions, inDecisions...), append(facts, inFacts...)
 	}
-	for i, d := range ev.Decisions {
-		if i >= len(decisions) || !reflect.DeepEqual(d, decisions[i]) {
-			return fmt.Errorf("the export says of the decision at %s what no entry in it says", d.DecidedAt)
-		}
-	}
-	for i, f := range ev.Facts {
-		if i >= len(facts) || f != facts[i] {
-			return fmt.Errorf("the export says of the fact at %s what no entry in it says", f.At)
-		}
-	}
-	if len(decisions) > len(ev.Decisions) || len(facts) > len(ev.Facts) {
-		return errors.New("the export leaves out what its entries say")
+	same := func(a, b EvidenceDecision) bool { return reflect.DeepEqual(a, b) }
+	if !slices.EqualFunc(decisions, ev.Decisions, same) || !slices.Equal(facts, ev.Facts) {
+		return errors.New("the export does not say of the number what the entries in it say")
 	}
 	return nil
 }

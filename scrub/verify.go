@@ -141,7 +141,7 @@ func (v *verifier) leads(ctx context.Context) error {
 		return err
 	}
 	for _, t := range tenants {
-		campaigns, err := v.st.EveryCampaign(ctx, t.ID)
+		campaigns, err := v.st.CampaignIDs(ctx, t.ID)
 		if err != nil {
 			return err
 		}

@@ -78,7 +78,7 @@ func writtenAt(e *saaf.EntryRow) time.Time {
 
 // checkpointWalk is a walk over the checkpoints in their order.
 type checkpointWalk struct {
-	page    []store.CheckpointRow
+	page    []store.StoredCheckpoint
 	pending *saaf.Checkpoint // good in itself, its head is still to come; nil: there are no more, or one was broken
 	seq     int64            // of the last one that was read
 	hash    saaf.SHA256      // of the same
@@ -158,7 +158,6 @@ func (v *verifier) openLodged() {
 // nextCheckpoint reads the checkpoint behind the last and checks all of it but its
 // head.
 func (v *verifier) nextCheckpoint(ctx context.Context) (err error) {
-	const checkpointPage = 500
 	w := &v.signed
 	w.pending = nil
 	if len(w.page) == 0 {
@@ -166,7 +165,7 @@ func (v *verifier) nextCheckpoint(ctx context.Context) (err error) {
 		if after == 0 {
 			after = math.MinInt64
 		}
-		if w.page, err = v.st.CheckpointRowsAfter(ctx, after, checkpointPage); err != nil || len(w.page) == 0 {
+		if w.page, err = v.st.CheckpointsAfter(ctx, after); err != nil || len(w.page) == 0 {
 			return err
 		}
 	}
@@ -175,7 +174,7 @@ func (v *verifier) nextCheckpoint(ctx context.Context) (err error) {
 	c, what := v.opens(&row)
 	if what != "" {
 		w.broken = true
-		v.problem(Problem{Checkpoint: w.seq + 1, At: row.At, What: what})
+		v.problem(Problem{Checkpoint: w.seq + 1, At: c.At, What: what})
 		return nil
 	}
 	w.pending, w.seq, w.hash, w.head = &c, c.Seq, row.Hash(), c.Heads[0].Seq
@@ -183,7 +182,7 @@ func (v *verifier) nextCheckpoint(ctx context.Context) (err error) {
 }
 
 // opens reads a checkpoint and says what is wrong with it, "" for nothing.
-func (v *verifier) opens(row *store.CheckpointRow) (c saaf.Checkpoint, what string) {
+func (v *verifier) opens(row *store.StoredCheckpoint) (c saaf.Checkpoint, what string) {
 	w := &v.signed
 	if row.Seq != w.seq+1 {
 		return c, fmt.Sprintf("behind checkpoint %d stands number %d: one is missing or was added", w.seq, row.Seq)
@@ -194,8 +193,8 @@ func (v *verifier) opens(row *store.CheckpointRow) (c saaf.Checkpoint, what stri
 		return c, err.Error()
 	case c.Deployment != v.report.Deployment:
 		return c, fmt.Sprintf("it was signed for the deployment %s", c.Deployment)
-	case c.Seq != row.Seq || !c.At.Equal(row.At):
-		return c, "its columns and its text do not name the same checkpoint"
+	case c.Seq != row.Seq:
+		return c, fmt.Sprintf("it was signed as checkpoint %d", c.Seq)
 	case c.Before != w.hash:
 		return c, "it does not follow from the checkpoint before"
 	case len(c.Heads) != 1:

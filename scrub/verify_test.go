@@ -297,7 +297,7 @@ func TestVerifyFindsEveryByteOfCheckpoints(t *testing.T) {
 	b := setup(t)
 	b.history()
 	i := b.intrude()
-	const columns = "seq, at, text, signature"
+	const columns = "seq, text, signature"
 	impossible := 0
 	for seq := int64(1); seq <= 3; seq++ {
 		row := i.row("checkpoints", columns, "seq", seq)
@@ -449,13 +449,13 @@ func TestVerifyFindsWhatWasMoved(t *testing.T) {
 
 	i.replace(copies())
 	for seq := int64(1); seq <= 2; seq++ {
-		row := i.row("checkpoints", "at, text, signature", "seq", seq)
+		row := i.row("checkpoints", "text, signature", "seq", seq)
 		i.run("DELETE FROM checkpoints WHERE seq = ?", seq)
 		found("a checkpoint is missing", VerifyOptions{}, 0, seq)
 		if _, p := i.broken(VerifyOptions{}); p == nil || !strings.Contains(p.What, "one is missing") {
 			t.Errorf("checkpoint %d is missing: %v", seq, p)
 		}
-		i.run("INSERT INTO checkpoints (seq, at, text, signature) VALUES (?, ?, ?, ?)", append([]any{seq}, row...)...)
+		i.run("INSERT INTO checkpoints (seq, text, signature) VALUES (?, ?, ?)", append([]any{seq}, row...)...)
 	}
 
 	// Somebody who takes the newest checkpoint with the entries leaves no trace in
@@ -483,7 +483,7 @@ func (i *intruder) resign(entries []saaf.EntryRow, key ed25519.PrivateKey, seqs 
 			i.t.Fatal(err)
 		}
 		before = signed.Hash()
-		i.run("INSERT INTO checkpoints (seq, at, text, signature) VALUES (?, ?, ?, ?)", c.Seq, at.UnixMilli(), signed.Text, signed.Signature)
+		i.run("INSERT INTO checkpoints (seq, text, signature) VALUES (?, ?, ?)", c.Seq, signed.Text, signed.Signature)
 	}
 }
 
@@ -507,7 +507,6 @@ func TestVerifyFindsWrongCheckpoints(t *testing.T) {
 	for what, change := range map[string]func(*saaf.Checkpoint){
 		"":                      func(*saaf.Checkpoint) {},
 		"of another deployment": func(c *saaf.Checkpoint) { c.Deployment++ },
-		"of another time":       func(c *saaf.Checkpoint) { c.At = c.At.Add(time.Millisecond) },
 		"of another number":     func(c *saaf.Checkpoint) { c.Seq = 3 },
 		"behind another":        func(c *saaf.Checkpoint) { c.Before[0]++ },
 		"of no chain":           func(c *saaf.Checkpoint) { c.Heads = nil },
@@ -527,7 +526,7 @@ func TestVerifyFindsWrongCheckpoints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		i.run("INSERT INTO checkpoints (seq, at, text, signature) VALUES (2, ?, ?, ?)", at.UnixMilli(), signed.Text, signed.Signature)
+		i.run("INSERT INTO checkpoints (seq, text, signature) VALUES (2, ?, ?)", signed.Text, signed.Signature)
 		rep, p := i.broken(o)
 		if what == "" {
 			if p != nil || rep.Checkpoints != 2 {

@@ -3,7 +3,6 @@ package store
 import (
 	"context"
 	"slices"
-	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -19,35 +18,26 @@ func (s *Store) LedgerHead(ctx context.Context) (head saaf.CheckpointHead, err e
 	return head, wrap("read ledger", err)
 }
 
-// CheckpointRow is a checkpoint with all the columns it is stored with.
-type CheckpointRow struct {
-	StoredCheckpoint
-	At time.Time
-}
-
-// CheckpointRowsAfter lists checkpoints above a number in their order, at most
-// limit of them.
-func (s *Store) CheckpointRowsAfter(ctx context.Context, after int64, limit int) (list []CheckpointRow, err error) {
-	const sqlCheckpointRows = `SELECT at, ` + checkpointColumns + ` WHERE seq > $1 ORDER BY seq LIMIT $2`
+// CheckpointFrom reads the first checkpoint from a number on; its own number is 0
+// when there is none.
+func (s *Store) CheckpointFrom(ctx context.Context, seq int64) (c StoredCheckpoint, err error) {
+	const sqlCheckpointFrom = `SELECT ` + checkpointColumns + ` WHERE seq >= $1 ORDER BY seq LIMIT 1`
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		list = nil
-		return query(conn, sqlCheckpointRows, func(r row) error {
-			c := CheckpointRow{At: r.time()}
-			c.Seq, c.Text, c.Signature = r.int64(), r.bytes(), r.bytes()
-			list = append(list, c)
+		return query(conn, sqlCheckpointFrom, func(r row) error {
+			c = scanCheckpoint(r)
 			return nil
-		}, after, limit)
+		}, seq)
 	})
-	return list, wrap("read checkpoints", err)
+	return c, wrap("read checkpoint", err)
 }
 
-// EveryCampaign lists the campaigns of a tenant in both environments, those too that
-// are deleted and still have leads.
-func (s *Store) EveryCampaign(ctx context.Context, tenant saaf.TenantID) (ids []saaf.CampaignID, err error) {
-	const sqlEveryCampaignID = `SELECT id FROM campaigns WHERE tenant_id = $1`
+// CampaignIDs lists the campaigns of a tenant, oldest first, those too that are
+// deleted and still have leads.
+func (s *Store) CampaignIDs(ctx context.Context, tenant saaf.TenantID) (ids []saaf.CampaignID, err error) {
+	const sqlCampaignIDs = `SELECT id FROM campaigns WHERE tenant_id = $1`
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		ids = nil
-		return query(conn, sqlEveryCampaignID, func(r row) error {
+		return query(conn, sqlCampaignIDs, func(r row) error {
 			ids = append(ids, saaf.CampaignID(r.int64()))
 			return nil
 		}, tenant)
