@@ -108,7 +108,7 @@ func everyWrite(b *bundle) []ledgerWrite {
 	var made saaf.Key
 	var listed, expiring saaf.SuppressionID
 	entry := func(stage saaf.Stage, change func(*saaf.EntryHead)) saaf.EntryHead {
-		h := saaf.EntryHead{Tenant: b.tenant, Stage: stage, Requests: []saaf.EntryRequest{{Request: asha.Request, Actor: asha.Actor}}}
+		h := saaf.EntryHead{Tenant: b.tenant, Environment: saaf.Live, Stage: stage, Requests: []saaf.EntryRequest{{Request: asha.Request, Actor: asha.Actor}}}
 		change(&h)
 		return h
 	}
@@ -129,6 +129,7 @@ func everyWrite(b *bundle) []ledgerWrite {
 		})
 	}
 	deployment := func(h saaf.EntryHead) saaf.EntryHead { h.Tenant = 0; return h }
+	ofBoth := func(h saaf.EntryHead) saaf.EntryHead { h.Environment = ""; return deployment(h) }
 	find := func(reason saaf.VerdictReason) Finder {
 		return func(phones []saaf.Phone) []saaf.Verdict {
 			return slices.Repeat([]saaf.Verdict{verdict(reason, snap)}, len(phones))
@@ -214,18 +215,18 @@ func everyWrite(b *bundle) []ledgerWrite {
 		}))}},
 		{"no checks", func(b *bundle) error { return b.RecordChecks(b.ctx, b.tenant, saaf.Live, "outside", asha, nil) }, nil},
 		{"refusal", func(b *bundle) error { return b.RecordRefusal(b.ctx, asha, map[string]any{"rule": "too_few"}) },
-			[]saaf.EntryHead{deployment(fact(saaf.StageRefusal, asha, "", map[string]any{"rule": "too_few"}))}},
+			[]saaf.EntryHead{ofBoth(fact(saaf.StageRefusal, asha, "", map[string]any{"rule": "too_few"}))}},
 		{"import", func(b *bundle) error {
 			given := everyField(3)
 			_, _, err := b.ActivateSnapshot(b.ctx, given, snap.ID, Cause{By: asha})
 			return err
-		}, []saaf.EntryHead{deployment(fact(saaf.StageRegistry, asha, "the operator's\nreason, told by xx xxxx3210", map[string]any{"activation": 2.0, "mode": "delta"}))}},
+		}, []saaf.EntryHead{ofBoth(fact(saaf.StageRegistry, asha, "the operator's\nreason, told by xx xxxx3210", map[string]any{"activation": 2.0, "mode": "delta"}))}},
 		{"roll-back", func(b *bundle) error {
 			reg, err := b.Registry(b.ctx)
 			b.must(err)
 			_, _, err = b.RollBack(b.ctx, reg.Active.ID, snap.ID, asha, "it was the wrong file, says 9876543210")
 			return err
-		}, []saaf.EntryHead{deployment(fact(saaf.StageRegistry, asha, "it was the wrong file, says xxxxxx3210", map[string]any{"activation": 3.0, "rolled_back": true}))}},
+		}, []saaf.EntryHead{ofBoth(fact(saaf.StageRegistry, asha, "it was the wrong file, says xxxxxx3210", map[string]any{"activation": 3.0, "rolled_back": true}))}},
 		{"erasure", func(b *bundle) error {
 			_, err := b.Erase(b.ctx, b.tenant, saaf.Live, phone(2), asha, "asked")
 			return err
@@ -411,13 +412,13 @@ func TestEntryIDsGrowThoughClocksDiffer(t *testing.T) {
 		behind.tenant, behind.campaign = ahead.tenant, ahead.campaign
 		_, err := behind.CreateKey(t.Context(), newKey(behind.tenant, 1))
 		behind.must(err)
-		behind.must(behind.RecordChecks(t.Context(), behind.tenant, "", asha, []Checked{{Phone: phone(1)}}))
+		behind.must(behind.RecordChecks(t.Context(), behind.tenant, saaf.Live, "", asha, []Checked{{Phone: phone(1)}}))
 	})
 	ahead.add(ahead.campaign, leads(0, 1)...)
 	synctest.Test(t, func(t *testing.T) {
 		behind := open(t, Config{Dir: dir})
 		behind.Store.ids, _ = saaf.NewIDSource(0, 0)
-		behind.must(behind.RecordChecks(t.Context(), ahead.tenant, "", asha, []Checked{{Phone: phone(1)}, {Phone: phone(2)}}))
+		behind.must(behind.RecordChecks(t.Context(), ahead.tenant, saaf.Live, "", asha, []Checked{{Phone: phone(1)}, {Phone: phone(2)}}))
 	})
 	if n := len(ahead.chain()); n != 4 {
 		t.Errorf("%d entries; want 4", n)
