@@ -193,6 +193,14 @@ func TestEvidenceBelongsToOneTenantAndEnvironment(t *testing.T) {
 			t.Errorf("%s: %v", env, err)
 		}
 	}
+	if _, err := b.store.Erase(ctx, b.tenant, saaf.Live, asha, keys[saaf.Live], "asked"); err != nil {
+		t.Fatal(err)
+	}
+	for env, want := range map[saaf.Environment]int{saaf.Live: 1, saaf.Test: 0} {
+		if ev := b.evidence(EvidenceRequest{Phone: asha, Environment: env}); len(ev.Erasures) != want {
+			t.Errorf("%s: %d erasures, want %d", env, len(ev.Erasures), want)
+		}
+	}
 	other, err := b.store.CreateTenant(ctx, "Bela")
 	if err != nil {
 		t.Fatal(err)
@@ -359,6 +367,7 @@ func TestVerifyEvidenceRefuses(t *testing.T) {
 		"an entry twice": func(ev *Evidence) {
 			ev.Proof.Entries = append(ev.Proof.Entries, ev.Proof.Entries[len(ev.Proof.Entries)-1])
 		},
+		"entries about nobody":       func(ev *Evidence) { ev.PhoneHash[0], ev.Decisions, ev.Facts = 99, nil, nil },
 		"an entry less":              func(ev *Evidence) { ev.Proof.Entries = ev.Proof.Entries[1:] },
 		"no checkpoint":              func(ev *Evidence) { ev.Proof.Checkpoints = nil },
 		"not covered":                func(ev *Evidence) { ev.Proof.Entries[0].Checkpoint = 0 },

@@ -61,7 +61,7 @@ func TestScripts(t *testing.T) {
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe,
-			"stop":  cmdStop,
+			"halt":  cmdHalt,
 			"api":   cmdAPI,
 			"json":  cmdJSON,
 			"until": cmdUntil,
@@ -114,8 +114,9 @@ func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// cmdStop: stop ends the server in order, stop -9 kills it.
-func cmdStop(ts *testscript.TestScript, _ bool, args []string) {
+// cmdHalt: halt ends the server in order, halt -9 kills it. "stop" is a word of
+// testscript itself, which ends the script there.
+func cmdHalt(ts *testscript.TestScript, _ bool, args []string) {
 	s := scriptOf(ts).server
 	if len(args) == 1 && args[0] == "-9" {
 		ts.Check(s.Kill())
