@@ -51,27 +51,16 @@ func readEvidence(r *http.Request) (req scrub.EvidenceRequest, err error) {
 		req.Phone = p
 		return nil
 	})
-	q.parse("from", func(s string) (err error) { req.From, err = parseMoment(s, 0); return err })
+	// A plus sign that was not percent-encoded arrives as a space.
+	plus := func(s string) string { return strings.Replace(s, " ", "+", 1) }
+	q.parse("from", func(s string) (err error) { req.From, err = scrub.ParseEvidenceFrom(plus(s)); return err })
 	q.parse("to", func(s string) (err error) {
-		if req.To, err = parseMoment(s, 1); err == nil && !req.To.After(req.From) {
+		if req.To, err = scrub.ParseEvidenceTo(plus(s)); err == nil && !req.To.After(req.From) {
 			err = errors.New("ensure that to is after from: evidence is shown from the one on and before the other")
 		}
 		return err
 	})
 	return req, q.err()
-}
-
-// parseMoment reads a time in RFC 3339, or a day in India, which is its beginning
-// and so many days later.
-func parseMoment(s string, days saaf.Date) (time.Time, error) {
-	if day, err := saaf.ParseDate(s); err == nil {
-		return (day + days).Start(), nil
-	}
-	t, err := parseTime(s)
-	if err != nil {
-		err = errors.New("ensure this value is a day in India, for instance 2026-11-20, or a time in RFC 3339, for instance 2026-11-20T09:00:00%2B05:30")
-	}
-	return t, err
 }
 
 // prefersHTML reports whether an Accept header has text/html above JSON. Who does

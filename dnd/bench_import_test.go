@@ -161,7 +161,7 @@ func BenchmarkDelta(b *testing.B) {
 			}
 			im := setup(b).delta(base)
 			im.Files = []string{benchRows(b, "13,%d,0,%c,2\n", scale(c.rows))}
-			im.BaseSHA256, im.Whole = sum, c.whole
+			im.BaseSHA256, im.whole = sum, c.whole
 			im.Override = "random"
 			for b.Loop() {
 				if _, err := im.Run(b.Context()); err != nil {

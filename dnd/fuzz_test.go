@@ -248,7 +248,7 @@ func FuzzOpenOverlay(f *testing.F) {
 		// A delta on it comes to an end, as an overlay and as a whole file.
 		for _, whole := range []bool{false, true} {
 			b := setup(t).delta(s).file("delta.csv", "13,6000000001,0,A,2\n13,6000000002,5,A,2\n13,9000000000,2#3,A,2\n")
-			b.Override, b.Whole = "whatever it comes to", whole
+			b.Override, b.whole = "whatever it comes to", whole
 			j := newJob(&b.Import)
 			if o, err := j.build(t.Context()); err == nil {
 				if r, err := j.writeTo(t.Context(), io.Discard, o); err == nil && (r.Overlay == 0) != whole {

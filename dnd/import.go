@@ -50,9 +50,6 @@ type Import struct {
 	// that is not checked. A Base with an overlay knows the hash by itself; a
 	// different one is refused.
 	BaseSHA256 saaf.SHA256
-	// Whole has a delta make a whole new file, however few its rows are. It is for
-	// who cannot keep a base beside an overlay, or wants the overlay gone.
-	Whole bool
 	// BaseID names the active snapshot, 0 when there is none.
 	BaseID saaf.SnapshotID
 	// BaseDate is the effective date of the active snapshot, 0 when there is none.
@@ -67,8 +64,10 @@ type Import struct {
 	// nil is not called.
 	Progress func(Progress)
 
-	workers   int // that read rows; 0 for as many as there are processors
-	foldLimit int // entries of an overlay before it becomes a whole file; 0 for the usual
+	workers int // that read rows; 0 for as many as there are processors
+	// For tests.
+	whole     bool // a delta makes a whole new file, however few its rows are
+	foldLimit int  // entries of an overlay before it becomes a whole file; 0 for the usual
 }
 
 // Stage is what an import is at.
@@ -251,7 +250,7 @@ func (j *job) writeTo(ctx context.Context, out io.Writer, o *outline) (r *Result
 	}
 	r = &Result{}
 	if d, ok := j.content.(*deltaSet); ok {
-		if base := j.baseSHA256(); !j.Whole && base != (saaf.SHA256{}) && d.entries <= cmp.Or(j.foldLimit, foldLimit) {
+		if base := j.baseSHA256(); !j.whole && base != (saaf.SHA256{}) && d.entries <= cmp.Or(j.foldLimit, foldLimit) {
 			r.BaseSHA256 = base
 			r.Info, err = writeOverlay(ctx, out, d, o, base, progress)
 			return r, err

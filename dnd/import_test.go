@@ -148,7 +148,7 @@ func TestDamagedBase(t *testing.T) {
 	}
 	d.Files = nil
 	d.file("delta.csv", numbers(6100000000, 1, "A"))
-	d.BaseSHA256, d.Whole = r.Result.SHA256, true
+	d.BaseSHA256, d.whole = r.Result.SHA256, true
 	if _, err := d.Run(t.Context()); err == nil || !strings.Contains(err.Error(), "the active snapshot is damaged") {
 		t.Errorf("a bit nobody counts: %v", err)
 	}

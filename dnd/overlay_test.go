@@ -159,7 +159,7 @@ func TestFold(t *testing.T) {
 		{"no hash", saaf.SHA256{}, 20, false, true}, {"asked for", sum, 20, true, true},
 	} {
 		b := setup(t).delta(base).file("delta.csv", numbers(6000000995, 25, "A"))
-		b.BaseSHA256, b.foldLimit, b.Whole = c.sum, c.limit, c.asked
+		b.BaseSHA256, b.foldLimit, b.whole = c.sum, c.limit, c.asked
 		s, r := b.run()
 		if whole := s.Base() == s; whole != c.whole || whole != (r.Result.BaseSHA256 == (saaf.SHA256{})) || s.Info().Numbers != 1020 {
 			t.Errorf("%s: %+v", c.name, r.Result)
