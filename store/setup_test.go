@@ -42,6 +42,7 @@ type tester interface {
 	Helper()
 	Error(args ...any)
 	Errorf(format string, args ...any)
+	Log(args ...any)
 	Fatal(args ...any)
 	Cleanup(func())
 	Context() context.Context
