@@ -6,8 +6,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/google/go-cmp/cmp/cmpopts"
-
 	"saaf"
 )
 
@@ -160,7 +158,7 @@ func TestCampaignsToRecheck(t *testing.T) {
 			for i, c := range want {
 				got, err := b.CampaignsToRecheck(t.Context(), c.ID, onlyUnchecked)
 				b.must(err)
-				b.equal(when+", above one of them", want[i+1:], got, cmpopts.EquateEmpty())
+				b.equal(when+", above one of them", want[i+1:], got, emptyIsNil)
 			}
 		}
 	}

@@ -49,6 +49,14 @@ func migrate(conn *sqlite.Conn) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := forgetDeleted(conn); err != nil {
+		return fmt.Errorf("remove what was deleted: %w", err)
+	}
+	return migrateTo(conn, list)
+}
+
+// migrateTo is migrate with the given migrations.
+func migrateTo(conn *sqlite.Conn, list []migration) (err error) {
 	end, err := sqlitex.ImmediateTransaction(conn)
 	if err != nil {
 		return err
@@ -80,6 +88,25 @@ func migrate(conn *sqlite.Conn) (err error) {
 		}
 		if err := apply(conn, m); err != nil {
 			return fmt.Errorf("migration %s: %w", m.name, err)
+		}
+	}
+	return nil
+}
+
+// forgetDeleted writes a store anew that was made before rows were overwritten
+// where they are deleted: an erasure promises that nothing is left of them.
+func forgetDeleted(conn *sqlite.Conn) error {
+	const sqlOld = `
+		SELECT EXISTS (SELECT 1 FROM pragma_table_info($1) WHERE name = $2)
+		   AND NOT EXISTS (SELECT 1 FROM pragma_table_info($1) WHERE name = $3)`
+	old := false
+	err := query(conn, sqlOld, func(r row) error { old = r.bool(); return nil }, "deployment", "version", "scrubs")
+	if err != nil || !old {
+		return err
+	}
+	for _, sql := range []string{"PRAGMA temp_store = FILE", "VACUUM", "PRAGMA temp_store = MEMORY"} {
+		if _, err := exec(conn, sql); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -75,8 +75,12 @@ func (s *Store) scrubFree(ctx context.Context) (left bool, err error) {
 func (s *Store) lockFile(conn *sqlite.Conn) (locked bool, err error) {
 	for range 20 {
 		// The first does the work while others write, so that the second is short.
-		for _, mode := range []string{"PASSIVE", "TRUNCATE"} {
-			if err := sqlitex.ExecuteTransient(conn, "PRAGMA wal_checkpoint("+mode+")", nil); err != nil {
+		for _, pragma := range []string{"PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(TRUNCATE)"} {
+			busy := int64(0)
+			err := sqlitex.ExecuteTransient(conn, pragma, &sqlitex.ExecOptions{
+				ResultFunc: func(stmt *sqlite.Stmt) error { busy = stmt.ColumnInt64(0); return nil },
+			})
+			if err != nil || busy != 0 {
 				return false, notBusy(err)
 			}
 		}
@@ -90,7 +94,7 @@ func (s *Store) lockFile(conn *sqlite.Conn) (locked bool, err error) {
 			_, rerr := exec(conn, "ROLLBACK")
 			return false, errors.Join(err, rerr)
 		}
-		// A reader held the log, or somebody wrote in between.
+		// Somebody wrote in between.
 		if _, err := exec(conn, "ROLLBACK"); err != nil {
 			return false, err
 		}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"zombiezen.com/go/sqlite"
 
 	"saaf"
@@ -42,6 +43,7 @@ type tester interface {
 	Helper()
 	Error(args ...any)
 	Errorf(format string, args ...any)
+	Log(args ...any)
 	Fatal(args ...any)
 	Cleanup(func())
 	Context() context.Context
@@ -334,3 +336,6 @@ func (b *bundle) block() (release func()) {
 		b.must(<-done)
 	}
 }
+
+// emptyIsNil takes an empty list for none.
+var emptyIsNil = cmpopts.EquateEmpty()
