@@ -25,13 +25,15 @@ type registryView struct {
 	// still being re-checked.
 	AllLeadsChecked bool     `json:"all_leads_checked"`
 	Warnings        []string `json:"warnings,omitempty"`
+
+	Source *sourceView `json:"source,omitempty"` // only with an outside checker
 }
 
 // getRegistry says which snapshot this process answers from.
 func (a *API) getRegistry(c *call) error {
 	st := a.scrub.Status(time.Now())
 	v := registryView{State: st.State, ID: nullable(st.ID), EffectiveDate: nullable(st.EffectiveDate),
-		AgeDays: ageDays(st.State, st.Age), Warnings: st.Warnings}
+		AgeDays: ageDays(st.State, st.Age), Warnings: st.Warnings, Source: showSource(st.Source)}
 	reg, err := a.store.Registry(c.r.Context())
 	if err != nil {
 		return err
