@@ -77,7 +77,7 @@ func (s *Service) askOutside(ctx context.Context, view *dnd.View, sw *sweep) (se
 
 // askOpen asks about leads that do not stand as clean.
 func (s *Service) askOpen(ctx context.Context, view *dnd.View, sw *sweep) (settled bool, err error) {
-	p := &s.passes.questions
+	p := &s.memory.questions
 	if s.source == nil || !p.due(s.source, time.Now()) {
 		return s.source == nil, nil
 	}
@@ -194,7 +194,7 @@ const (
 // checker found that is configured no more, or now stands beside the file. Nobody
 // has looked at them in the file.
 func (s *Service) renewAged(ctx context.Context, view *dnd.View) error {
-	now, p := time.Now(), &s.passes
+	now, p := time.Now(), &s.memory
 	unfounded := !s.source.Instead() && !p.founded
 	var before time.Time
 	switch {

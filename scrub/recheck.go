@@ -69,9 +69,9 @@ func (s *Service) runClock(ctx context.Context) {
 	}
 }
 
-// passes is what the passes over the leads remember of those before. Nothing of it
+// memory is what the passes over the leads remember of those before. Nothing of it
 // needs to outlive the process.
-type passes struct {
+type memory struct {
 	swept     int64     // the activation for which the file has judged all leads
 	judged    *dnd.View // by which the unchecked leads were judged; without an outside checker nil
 	questions pace
@@ -88,7 +88,7 @@ func (s *Service) recheck(ctx context.Context) error {
 		return err
 	}
 	if !view.Freshness(time.Now()).Answers() {
-		s.passes.judged = nil
+		s.memory.judged = nil
 		return nil // unknown frees nobody and blocks nobody
 	}
 	st, err := s.store.Registry(ctx)
@@ -110,7 +110,7 @@ func (s *Service) recheck(ctx context.Context) error {
 
 // recheckAll re-checks all leads after an activation.
 func (s *Service) recheckAll(ctx context.Context, view *dnd.View, st *saaf.RegistryState) error {
-	if s.passes.swept == st.Activation && !s.passes.questions.due(s.source, time.Now()) {
+	if s.memory.swept == st.Activation && !s.memory.questions.due(s.source, time.Now()) {
 		return nil // only answers of the outside checker are missing
 	}
 	// Leads that were judged by an older snapshot and wait for the writer are
@@ -129,7 +129,7 @@ func (s *Service) recheckAll(ctx context.Context, view *dnd.View, st *saaf.Regis
 	if whole, err := s.sweepUnchecked(ctx, view); err != nil || !whole {
 		return err
 	}
-	s.passes.swept = st.Activation
+	s.memory.swept = st.Activation
 	if settled, err := s.askOutside(ctx, view, sw); err != nil || !settled {
 		return err
 	}
@@ -145,7 +145,7 @@ func (s *Service) recheckAll(ctx context.Context, view *dnd.View, st *saaf.Regis
 // lets the file judge them. It reports whether the view judged all of them. Beside
 // an outside checker once is enough for a view: what is left waits for that one.
 func (s *Service) sweepUnchecked(ctx context.Context, view *dnd.View) (whole bool, err error) {
-	if s.passes.judged == view {
+	if s.memory.judged == view {
 		return s.stands(view, time.Now()), nil
 	}
 	campaigns, err := s.store.CampaignsToRecheck(ctx, 0, true)
@@ -158,7 +158,7 @@ func (s *Service) sweepUnchecked(ctx context.Context, view *dnd.View) (whole boo
 		}
 	}
 	if s.source != nil {
-		s.passes.judged = view
+		s.memory.judged = view
 	}
 	return s.stands(view, time.Now()), nil
 }

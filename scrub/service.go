@@ -54,7 +54,7 @@ type Service struct {
 	problem string     // why the active snapshot is not served
 	said    string     // the state of freshness that was logged last
 
-	passes passes // owned by whoever does the passes, one at a time
+	memory memory // owned by whoever does the passes, one at a time
 	heard  bool   // owned by the goroutine that logs: the source was last seen to fail
 }
 
