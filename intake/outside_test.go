@@ -239,15 +239,22 @@ func TestImpatientClients(t *testing.T) {
 	c, source := b.asks(saaf.Instead, map[string]any{"timeout": "200ms", "breaker": map[string]any{"failures": 2, "cool_down": "1h"}})
 	gone := make(chan context.CancelFunc, 1)
 	c.Fail(func(_ http.ResponseWriter, r *http.Request) {
-		(<-gone)()
+		select {
+		case cancel := <-gone:
+			cancel()
+		default:
+		}
 		<-r.Context().Done()
 	})
-	for source.State().Circuit == scrubber.Closed {
+	for range 2 {
 		ctx, cancel := context.WithCancel(t.Context())
 		gone <- cancel
 		if _, err := b.pushes(ctx, cleanClean); err == nil {
 			t.Error("a push whose client has gone before it was queued is stored")
 		}
+	}
+	if got := source.State().Circuit; got != scrubber.Open {
+		t.Errorf("the circuit is %v after as many failures as open it", got)
 	}
 	if l, err := b.pushes(t.Context(), cleanClean); err != nil || l.Verdict.Reason.Checked() {
 		t.Errorf("%v, %v", l.Verdict, err)

@@ -352,6 +352,40 @@ func TestExpiryAsksLater(t *testing.T) {
 	b.checkLead(two, held)
 }
 
+// checkCleanIsListed compares what the store lists and counts as clean with what is
+// shown as clean.
+func (b *bundle) checkCleanIsListed() {
+	b.t.Helper()
+	backing := b.Backing(time.Now())
+	aged := int64(0)
+	want := map[bool][]saaf.LeadID{}
+	for _, l := range b.leads() {
+		clean := l.Verdict.AsShown(backing).Reason.Clean()
+		want[clean] = append(want[clean], l.ID)
+		if l.Verdict.Reason.Clean() && !clean {
+			aged++
+		}
+	}
+	for _, clean := range []bool{true, false} {
+		list, err := b.store.Leads(b.t.Context(), b.tenant, b.campaign, store.LeadFilter{Clean: &clean, Backing: backing}, 0, 1000)
+		if err != nil {
+			b.t.Fatal(err)
+		}
+		var got []saaf.LeadID
+		for _, l := range list {
+			got = append(got, l.ID)
+		}
+		slices.Sort(got)
+		slices.Sort(want[clean])
+		if !slices.Equal(got, want[clean]) {
+			b.t.Errorf("clean %v lists %v, shown are %v", clean, got, want[clean])
+		}
+	}
+	if got, err := b.store.CountAged(b.t.Context(), b.tenant, b.campaign, backing); err != nil || got != aged {
+		b.t.Errorf("%d leads count as aged, %d are: %v", got, aged, err)
+	}
+}
+
 // A clean finding ages: it is asked for again from half of its life on, and is not
 // shown as clean after it.
 func TestAgeing(t *testing.T) {
@@ -364,9 +398,13 @@ func TestAgeing(t *testing.T) {
 				b.lists(three)
 			}
 			c := b.asks(mode, nil) // max_age is an hour
+			if mode == saaf.Beside {
+				b.push(three) // blocked by the file, which nobody is asked about
+			}
 			b.push(one)
 			b.push(two)
 			shown := func(p saaf.Phone) saaf.VerdictReason {
+				b.checkCleanIsListed()
 				return b.leads()[p].Verdict.AsShown(b.Backing(time.Now())).Reason
 			}
 			b.unpaced()
@@ -397,8 +435,31 @@ func TestAgeing(t *testing.T) {
 			}
 			b.checkLead(two, blocked)
 			b.checkCounts()
+			// A block is not asked for again before its life is over, and then stays
+			// or is held, never clean.
+			c.Asked()
+			b.ages(59 * time.Minute)
+			b.unpaced()
+			if got := c.Asked(); !slices.Equal(got, []string{one.National()}) {
+				t.Errorf("asked about %v", got)
+			}
+			b.ages(2 * time.Minute)
+			b.unpaced()
+			b.checkLead(two, blocked)
+			if got := c.Asked(); !slices.Equal(got, []string{two.National()}) {
+				t.Errorf("asked about %v", got)
+			}
+			c.Say(two.National(), "clean")
+			b.ages(30 * time.Minute)
+			b.unpaced()
+			b.checkLead(two, blocked)
+			b.ages(31 * time.Minute)
+			b.unpaced()
+			b.checkLead(two, held)
+			b.checkCounts()
+
 			heads := b.heads(saaf.StageRescrub)
-			if len(heads) != before+1 || heads[before].Decisions != 2 || heads[before].Source != mode.Evidence("dlt") {
+			if len(heads) < before+1 || heads[before].Decisions != 2 || heads[before].Source != mode.Evidence("dlt") {
 				t.Errorf("evidence: %+v", heads)
 			}
 		})
@@ -418,6 +479,7 @@ func TestSourceTakenAway(t *testing.T) {
 	b.rechecks()
 	b.checkLead(three, clean)
 	b.uses(nil)
+	b.checkCleanIsListed()
 	for p, l := range b.leads() {
 		if got := l.Verdict.AsShown(b.Backing(time.Now())).Reason; got != saaf.RegistryStale {
 			t.Errorf("%v is shown as %v without the checker that found it", p, got)

@@ -26,21 +26,27 @@ func (s *Store) UncheckedLeads(ctx context.Context, campaign saaf.CampaignID, ab
 	return list, wrap("unchecked leads", err)
 }
 
-// AgedLeads lists unfinished leads of a campaign that were found clean before an
-// instant, by id, from above the given one, at most limit of them. With unfounded
-// it also lists clean leads that no registry snapshot was asked about.
-func (s *Store) AgedLeads(ctx context.Context, campaign saaf.CampaignID, before time.Time, unfounded bool, above saaf.LeadID, limit int) (list []UnfinishedLead, err error) {
+// Aged says from when on findings are too old.
+type Aged struct {
+	Clean     time.Time // found clean before
+	Blocked   time.Time // found on a registry before
+	Unfounded bool      // also clean ones of any age that no registry snapshot was asked about
+}
+
+// AgedLeads lists unfinished leads of a campaign whose finding is too old, by id,
+// from above the given one, at most limit of them.
+func (s *Store) AgedLeads(ctx context.Context, campaign saaf.CampaignID, a Aged, above saaf.LeadID, limit int) (list []UnfinishedLead, err error) {
 	const sqlAgedLeads = `
 		SELECT id, phone, status, reason FROM leads
-		 WHERE campaign_id = $1 AND id > $2 AND status < $3 AND reason = $4
-		   AND (checked_at < $5 OR snapshot_id IS NULL AND $6)
-		 ORDER BY id LIMIT $7`
+		 WHERE campaign_id = $1 AND id > $2 AND status < $3
+		   AND (reason = $4 AND (checked_at < $5 OR snapshot_id IS NULL AND $6) OR reason IN ($7, $8) AND checked_at < $9)
+		 ORDER BY id LIMIT $10`
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		list = nil
 		return query(conn, sqlAgedLeads, func(r row) error {
 			list = append(list, scanUnfinished(r))
 			return nil
-		}, campaign, above, saaf.LeadCompleted, saaf.NotRegistered, before, unfounded, limit)
+		}, campaign, above, saaf.LeadCompleted, saaf.NotRegistered, a.Clean, a.Unfounded, saaf.FullBlock, saaf.PartialBlock, a.Blocked, limit)
 	})
 	return list, wrap("aged leads", err)
 }
@@ -62,7 +68,7 @@ func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign sa
 	return n, wrap("count aged leads", err)
 }
 
-// RenewLeads stores what is known now about clean leads of one campaign, in one
+// RenewLeads stores what is known now about leads of one campaign, in one
 // transaction and each with its evidence, also where the finding is what it was:
 // the time and the snapshot are new. A lead that has changed since it was judged is
 // left alone, and so is one about which nothing is known. It returns how many were
