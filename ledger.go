@@ -45,7 +45,7 @@ type EntryHead struct {
 	At          time.Time      `json:"at"`     // UTC, milliseconds
 	Stage       Stage          `json:"stage"`
 	RuleVersion int            `json:"rule_version"`
-	Source      string         `json:"source,omitempty"`   // what was asked: file, or the name of an outside checker
+	Source      string         `json:"source,omitempty"`   // what was asked: file, the name of an outside checker, or file+ and that name
 	Snapshot    *EntrySnapshot `json:"snapshot,omitempty"` // which snapshot answered; absent when none did
 	Requests    []EntryRequest `json:"requests"`           // who asked, in the order of the decisions
 	Decisions   int            `json:"decisions"`

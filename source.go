@@ -1,6 +1,9 @@
 package saaf
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // SourceMode says how an outside checker stands to the registry file. Anything
 // but [Instead], the zero value too, is read as [Beside], which asks for more.
@@ -39,4 +42,31 @@ func (m SourceMode) Combine(file, outside VerdictReason) VerdictReason {
 		return RegistryStale
 	}
 	return RegistryUnavailable
+}
+
+// Join is [SourceMode.Combine] for whole verdicts: file is that of the registry
+// file, and outside what the checker said about the same number when it was asked
+// at the given time. A block by the file stays as it is. What the checker has
+// decided names the snapshot that was asked beside it, if any, and no preferences.
+func (m SourceMode) Join(file Verdict, outside VerdictReason, asked time.Time) Verdict {
+	if m == Instead {
+		file = Verdict{}
+	}
+	reason := m.Combine(file.Reason, outside)
+	switch {
+	case file.Reason.Blocked():
+		return file
+	case !reason.Checked():
+		return Verdict{Reason: reason}
+	}
+	return Verdict{Reason: reason, Snapshot: file.Snapshot, CheckedAt: asked}
+}
+
+// Evidence is what evidence names as the source of decisions that a checker with
+// the given name has a part in: its name, or "file+" and its name.
+func (m SourceMode) Evidence(name string) string {
+	if m == Instead {
+		return name
+	}
+	return SourceFile + "+" + name
 }

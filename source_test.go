@@ -1,6 +1,9 @@
 package saaf
 
-import "testing"
+import (
+	"testing"
+	"time"
+)
 
 func TestParseSourceMode(t *testing.T) {
 	t.Parallel()
@@ -48,5 +51,39 @@ func TestCombine(t *testing.T) {
 				t.Errorf("instead: file %s, outside %s: %s", file, outside, got)
 			}
 		}
+	}
+}
+
+// Whatever Join returns has the finding of Combine, and what goes with it.
+func TestJoin(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 20, 4, 0, 0, 0, time.UTC)
+	asked := at.Add(time.Second)
+	for _, reason := range allFindings {
+		file := Verdict{Reason: reason, Snapshot: SnapshotRef{ID: 1, EffectiveDate: 20777}, CheckedAt: at, Preferences: "2"}
+		for _, outside := range allFindings {
+			for _, m := range []SourceMode{Beside, Instead} {
+				got := m.Join(file, outside, asked)
+				want := Verdict{Reason: m.Combine(reason, outside)}
+				switch {
+				case m == Beside && reason.Blocked():
+					want = file
+				case want.Reason.Checked() && m == Beside:
+					want.Snapshot, want.CheckedAt = file.Snapshot, asked
+				case want.Reason.Checked():
+					want.CheckedAt = asked
+				}
+				if got != want {
+					t.Errorf("%s: file %s, outside %s: %+v, want %+v", m, reason, outside, got, want)
+				}
+			}
+		}
+	}
+}
+
+func TestEvidenceNamesTheSource(t *testing.T) {
+	t.Parallel()
+	if b, i := Beside.Evidence("dlt"), Instead.Evidence("dlt"); b != "file+dlt" || i != "dlt" {
+		t.Errorf("beside %q, instead %q", b, i)
 	}
 }

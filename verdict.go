@@ -74,11 +74,23 @@ func (v Verdict) Stored() Verdict {
 	return v
 }
 
+// Backing is what must stand behind a clean verdict at one instant.
+type Backing struct {
+	Answers  bool      // what has to answer does: a fresh registry, or the outside checker instead of it
+	Snapshot bool      // the verdict must name a registry snapshot
+	Since    time.Time // the verdict must not be older; zero: its age does not matter
+}
+
+// Holds reports whether a verdict has the backing.
+func (b Backing) Holds(v Verdict) bool {
+	return b.Answers && (v.Snapshot.ID != 0 || !b.Snapshot) && !v.CheckedAt.Before(b.Since)
+}
+
 // AsShown is the verdict as a reader sees it: a clean finding is not shown as
-// clean while no fresh registry stands behind it. Findings that block stay.
+// clean while it lacks the backing of that instant. Findings that block stay.
 // Ageing rewrites nothing in the store.
-func (v Verdict) AsShown(fresh bool) Verdict {
-	if v.Reason.Clean() && !fresh {
+func (v Verdict) AsShown(b Backing) Verdict {
+	if v.Reason.Clean() && !b.Holds(v) {
 		v.Reason = RegistryStale
 	}
 	return v

@@ -46,17 +46,30 @@ func TestVerdictZeroIsUnknown(t *testing.T) {
 func TestVerdictAsShown(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 20, 4, 0, 0, 0, time.UTC)
-	for _, r := range allFindings {
-		v := Verdict{Reason: r, Snapshot: SnapshotRef{ID: 1, EffectiveDate: 20777}, CheckedAt: at}
-		if got := v.AsShown(true); got != v {
-			t.Errorf("%s with a fresh registry is shown as %v", r, got)
-		}
-		want := v
-		if r == NotRegistered {
-			want.Reason = RegistryStale
-		}
-		if got := v.AsShown(false); got != want {
-			t.Errorf("%s without a fresh registry is shown as %v, want %v", r, got, want)
+	for _, c := range []struct {
+		backing Backing
+		id      SnapshotID
+		holds   bool
+	}{
+		{Backing{Answers: true}, 1, true},
+		{Backing{Answers: true}, 0, true},
+		{Backing{Answers: true, Snapshot: true}, 1, true},
+		{Backing{Answers: true, Snapshot: true}, 0, false},
+		{Backing{Answers: true, Snapshot: true, Since: at}, 1, true},
+		{Backing{Answers: true, Since: at}, 0, true},
+		{Backing{Answers: true, Since: at.Add(1)}, 1, false},
+		{Backing{Snapshot: true, Since: at}, 1, false},
+		{Backing{}, 1, false},
+	} {
+		for _, r := range allFindings {
+			v := Verdict{Reason: r, Snapshot: SnapshotRef{ID: c.id, EffectiveDate: 20777}, CheckedAt: at}
+			want := v
+			if r == NotRegistered && !c.holds {
+				want.Reason = RegistryStale
+			}
+			if got := v.AsShown(c.backing); got != want {
+				t.Errorf("%s of %v with %+v is shown as %v, want %v", r, c.id, c.backing, got, want)
+			}
 		}
 	}
 }

@@ -88,7 +88,7 @@ func (a *API) readReport(c *call) (rep store.DNDReport, reg saaf.RegistryState, 
 func (v *reportView) countReasons(found *saaf.FindingCounts, fresh bool) {
 	v.Reasons = make(map[string]int64)
 	for i, n := range found {
-		shown := saaf.Verdict{Reason: saaf.VerdictReason(i)}.AsShown(fresh).Reason
+		shown := saaf.Verdict{Reason: saaf.VerdictReason(i)}.AsShown(saaf.Backing{Answers: fresh}).Reason
 		v.Reasons[saaf.VerdictReason(i).String()] += 0 // every word is there
 		v.Reasons[shown.String()] += n
 		switch {

@@ -80,7 +80,7 @@ func FuzzDecodeLead(f *testing.F) {
 		if !slices.Equal(wrong, want) || !reflect.DeepEqual(in, expect) {
 			t.Fatalf("%s is %+v, %q, want %+v, %q", body, in, wrong, expect, want)
 		}
-		shown := appendLead(nil, &saaf.Lead{ID: 1, CampaignID: 1, Phone: 1, Name: in.Name, Email: in.Email, ExternalID: in.ExternalID, Metadata: in.Metadata}, true)
+		shown := appendLead(nil, &saaf.Lead{ID: 1, CampaignID: 1, Phone: 1, Name: in.Name, Email: in.Email, ExternalID: in.ExternalID, Metadata: in.Metadata}, saaf.Backing{Answers: true})
 		if sentences := ignored.list(); len(sentences) > 0 {
 			shown = append(appendWarnings(shown[:len(shown)-1], sentences), '}')
 		}

@@ -26,7 +26,7 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) error {
 	if warnings == nil {
 		warnings = []string{}
 	}
-	return web.WriteJSON(w, http.StatusOK, map[string]any{
+	ready := map[string]any{
 		"status": "ready",
 		"registry": map[string]any{
 			"state":          st.State,
@@ -35,7 +35,11 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) error {
 			"age_days":       ageDays(st.State, st.Age),
 		},
 		"warnings": warnings,
-	})
+	}
+	if st.Source != nil {
+		ready["source"] = showSource(st.Source)
+	}
+	return web.WriteJSON(w, http.StatusOK, ready)
 }
 
 // showMetrics is what the process counts, for whoever watches it.

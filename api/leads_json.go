@@ -103,11 +103,11 @@ func appendWarnings(dst []byte, sentences []string) []byte {
 	return append(dst, ']')
 }
 
-// appendLead writes a lead. fresh says whether a fresh registry answers now:
-// without one nothing is shown as clean. Metadata is written as it was received,
+// appendLead writes a lead. backing is what stands behind clean verdicts now:
+// without it nothing is shown as clean. Metadata is written as it was received,
 // never encoded again.
-func appendLead(dst []byte, l *saaf.Lead, fresh bool) []byte {
-	v := l.Verdict.AsShown(fresh)
+func appendLead(dst []byte, l *saaf.Lead, backing saaf.Backing) []byte {
+	v := l.Verdict.AsShown(backing)
 	dst = append(dst, `{"id":"`...)
 	dst = l.ID.AppendTo(dst)
 	dst = append(dst, `","campaign_id":"`...)

@@ -40,7 +40,7 @@ func (a *API) pushLead(c *call) error {
 	if err != nil {
 		return err
 	}
-	dst := appendLead(make([]byte, 0, 512+len(lead.Metadata)), &lead, a.scrub.Answers(time.Now()))
+	dst := appendLead(make([]byte, 0, 512+len(lead.Metadata)), &lead, a.scrub.Backing(time.Now()))
 	if w := ignored.list(); len(w) > 0 {
 		dst = appendWarnings(dst[:len(dst)-1], w)
 		dst = append(dst, '}')

@@ -12,9 +12,9 @@ import (
 // listLeads is GET .../leads: newest first, filtered, in pages.
 func (a *API) listLeads(c *call) error {
 	now := time.Now()
-	fresh := a.scrub.Answers(now)
+	backing := a.scrub.Backing(now)
 	q := queryOf(c.r, "status", "dnd_clean", "phone", "external_id", "created_after", "created_before", "limit", "cursor")
-	var f store.LeadFilter
+	f := store.LeadFilter{Backing: backing}
 	q.parse("status", func(s string) error { return setParsed(&f.Status, s, saaf.ParseLeadStatus) })
 	q.parse("dnd_clean", func(s string) error { return setParsed(&f.Clean, s, parseBool) })
 	q.parse("phone", func(s string) error { return setParsed(&f.Phone, s, a.parsePhone) })
@@ -25,8 +25,8 @@ func (a *API) listLeads(c *call) error {
 	if err := q.err(); err != nil {
 		return err
 	}
-	if f.Clean != nil && !fresh {
-		// Without a fresh registry no lead is shown as clean, so that none is
+	if f.Clean != nil && !backing.Answers {
+		// Without a fresh registry, or what stands instead of it, no lead is shown as clean, so that none is
 		// listed as clean and all are listed as not clean.
 		if *f.Clean {
 			return web.WriteRaw(c.w, http.StatusOK, []byte(`{"items":[],"next":null}`+"\n"))
@@ -43,7 +43,7 @@ func (a *API) listLeads(c *call) error {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendLead(dst, &leads[i], fresh)
+		dst = appendLead(dst, &leads[i], backing)
 	}
 	dst = append(dst, `],"next":`...)
 	if next == 0 {
@@ -64,7 +64,7 @@ func (a *API) getLead(c *call) error {
 	if err != nil {
 		return err
 	}
-	return web.WriteRaw(c.w, http.StatusOK, append(appendLead(nil, &lead, a.scrub.Answers(time.Now())), '\n'))
+	return web.WriteRaw(c.w, http.StatusOK, append(appendLead(nil, &lead, a.scrub.Backing(time.Now())), '\n'))
 }
 
 // parsePhone takes every form that a push takes.

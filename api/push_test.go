@@ -311,7 +311,7 @@ func TestPushWithFixedLines(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Intake = intake.NewService(c.Store, registry, saaf.PhonePolicy{FixedLines: true})
+		c.Intake = intake.NewService(c.Store, registry, nil, saaf.PhonePolicy{FixedLines: true})
 	})
 	campaign := b.campaign()
 	lead := b.push(campaign, "022-28765432")

@@ -30,6 +30,8 @@ type registryView struct {
 	Sweep           *sweepView     `json:"sweep"`
 	Snapshots       []snapshotView `json:"snapshots"` // that are kept, the active one first
 	Warnings        []string       `json:"warnings,omitempty"`
+
+	Source *sourceView `json:"source,omitempty"` // only with an outside checker
 }
 
 // sweepView is how far the re-check of all leads is.

@@ -71,7 +71,7 @@ func setup(t testing.TB, change ...func(*Config)) *bundle {
 	b.scrub = scrub.NewService(scrub.Config{Store: st, Registry: registry, Dir: b.dir, Uploads: b.uploads, Log: log})
 	cfg := Config{
 		Store: st, Auth: auth.NewService(st), Scrub: b.scrub, Log: log,
-		Intake: intake.NewService(st, registry, saaf.PhonePolicy{}),
+		Intake: intake.NewService(st, registry, nil, saaf.PhonePolicy{}),
 		Ready:  func() error { return b.failing },
 	}
 	for _, f := range change {

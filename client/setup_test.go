@@ -82,7 +82,7 @@ func setup(t *testing.T) *bundle {
 	})
 	server := httptest.NewServer(api.New(api.Config{
 		Store: st, Auth: auth.NewService(st), Scrub: service, Log: log, MaxBody: 1 << 20,
-		Intake: intake.NewService(st, registry, saaf.PhonePolicy{}),
+		Intake: intake.NewService(st, registry, nil, saaf.PhonePolicy{}),
 		Ready:  func() error { return nil },
 	}).Handler())
 	t.Cleanup(server.Close)

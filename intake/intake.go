@@ -6,6 +6,7 @@ import (
 
 	"saaf"
 	"saaf/dnd"
+	"saaf/scrubber"
 	"saaf/store"
 )
 
@@ -13,13 +14,14 @@ import (
 type Service struct {
 	store    *store.Store
 	registry *dnd.Registry
+	source   *scrubber.Source // nil for none
 	policy   saaf.PhonePolicy
 }
 
-// NewService returns a Service that stores into st, asks registry about every
-// number, and accepts the numbers that policy accepts.
-func NewService(st *store.Store, registry *dnd.Registry, policy saaf.PhonePolicy) *Service {
-	return &Service{store: st, registry: registry, policy: policy}
+// NewService returns a Service that stores into st, asks registry and source about
+// every number, and accepts the numbers that policy accepts. A nil source is none.
+func NewService(st *store.Store, registry *dnd.Registry, source *scrubber.Source, policy saaf.PhonePolicy) *Service {
+	return &Service{store: st, registry: registry, source: source, policy: policy}
 }
 
 // Policy is which numbers are accepted.
@@ -114,29 +116,39 @@ func (s *Service) judge(row *Row) (saaf.Phone, saaf.Reason) {
 	return phone, reason
 }
 
-// add checks a batch against the registry and stores it. Should the registry
-// move before the writer gets to the batch, the writer has it checked again, so
-// that no lead is committed with the verdict of a snapshot that no longer
-// answers.
+// add checks a batch against the registry, and by the outside checker if there is
+// one, and stores it. Should the registry move before the writer gets to the batch,
+// the writer has it checked again, so that no lead is committed with the verdict of
+// a snapshot that no longer answers. The outside checker is not asked again: what
+// it was not asked about is unknown.
 func (s *Service) add(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *store.LeadBatch) error {
-	b.Source = saaf.SourceFile
+	b.Source = s.source.Evidence()
 	view := s.registry.View()
 	phones := make([]saaf.Phone, len(b.Leads))
 	for i := range b.Leads {
 		phones[i] = b.Leads[i].Phone
 	}
 	verdicts := make([]saaf.Verdict, 0, len(phones))
-	check := func(leads []store.NewLead) {
+	look := func() {
 		verdicts = view.CheckAll(verdicts[:0], phones, time.Now().UTC().Truncate(time.Millisecond))
+	}
+	look()
+	// The question is not given up when the client goes away: otherwise a checker
+	// that hangs would never be seen to fail where clients wait for less than its
+	// timeout, and none of their leads would be stored.
+	outside := s.source.Ask(context.WithoutCancel(ctx), phones, verdicts)
+	settle := func(leads []store.NewLead) {
+		outside.Join(phones, verdicts)
 		for i := range leads {
 			leads[i].Verdict = verdicts[i]
 		}
 	}
-	check(b.Leads)
+	settle(b.Leads)
 	b.Refresh = func(leads []store.NewLead) {
 		if current := s.registry.View(); current != view {
 			view = current
-			check(leads)
+			look()
+			settle(leads)
 		}
 	}
 	return s.store.AddLeads(ctx, tenant, env, b)

@@ -242,7 +242,7 @@ func TestPolicy(t *testing.T) {
 	b := setup(t)
 	in := []Row{{Input: saaf.LeadInput{Phone: "011 2345 6789"}}}
 	for _, fixedLines := range []bool{false, true} {
-		s := NewService(b.store, b.registry, saaf.PhonePolicy{FixedLines: fixedLines})
+		s := NewService(b.store, b.registry, nil, saaf.PhonePolicy{FixedLines: fixedLines})
 		if s.Policy().FixedLines != fixedLines {
 			t.Errorf("the policy is %+v", s.Policy())
 		}

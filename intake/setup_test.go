@@ -39,7 +39,7 @@ func setup(t testing.TB) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.Service = NewService(st, registry, saaf.PhonePolicy{})
+	b.Service = NewService(st, registry, nil, saaf.PhonePolicy{})
 	b.scrub = scrub.NewService(scrub.Config{Store: st, Registry: registry, Dir: scrub.RegistryDir(b.data), Log: slog.New(slog.DiscardHandler)})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	writer := make(chan error, 1)

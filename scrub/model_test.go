@@ -344,10 +344,10 @@ func (m *model) check() {
 	if !m.whole {
 		return
 	}
-	fresh := m.b.Answers(time.Now())
+	backing := m.b.Backing(time.Now())
 	for _, p := range slices.Sorted(maps.Keys(stored)) {
 		l := stored[p]
-		if _, listed := m.active.listed[p]; listed && !l.Status.Finished() && l.Verdict.AsShown(fresh).Reason.Clean() {
+		if _, listed := m.active.listed[p]; listed && !l.Status.Finished() && l.Verdict.AsShown(backing).Reason.Clean() {
 			m.Fatalf("%v is shown as clean, is listed, and all leads are confirmed", p)
 		}
 	}
@@ -421,7 +421,7 @@ func (m *model) lift() {
 // expire ends what is over in half a day.
 func (m *model) expire() {
 	later := time.Now().Add(12 * time.Hour)
-	if _, err := m.b.store.ExpireSuppressions(m.b.t.Context(), later, 100, m.b.find); err != nil {
+	if _, err := m.b.store.ExpireSuppressions(m.b.t.Context(), later, 100, saaf.SourceFile, m.b.find); err != nil {
 		m.Fatal(err)
 	}
 	for p, o := range m.optOuts {

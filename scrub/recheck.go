@@ -3,6 +3,7 @@ package scrub
 import (
 	"context"
 	"log/slog"
+	"sync"
 	"time"
 
 	"saaf"
@@ -23,18 +24,18 @@ const (
 	busyTries = 100
 )
 
-// Run re-checks leads until ctx ends: those that a new activation may concern, and
-// those that came in while no registry answered as soon as one does. Where it was
-// cut short, also by a crash, the next run goes on.
+// Run re-checks leads until ctx ends: those that a new activation may concern, those
+// that came in while nothing answered as soon as something does, and those whose
+// clean finding by an outside checker grows old. Where it was cut short, also by a
+// crash, the next run goes on.
 func (s *Service) Run(ctx context.Context) error {
+	var clock sync.WaitGroup
+	clock.Go(func() { s.runClock(ctx) })
+	defer clock.Wait()
 	tick := time.NewTicker(recheckEvery)
 	defer tick.Stop()
 	for {
 		moved := s.registry.Changed()
-		s.logFreshness(ctx, time.Now())
-		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "suppressions whose time is over still block, will be tried again", "error", err)
-		}
 		if err := s.recheck(ctx); err != nil && ctx.Err() == nil {
 			s.log.ErrorContext(ctx, "re-check cut short, will go on", "error", err)
 		}
@@ -47,10 +48,47 @@ func (s *Service) Run(ctx context.Context) error {
 	}
 }
 
-// recheck does one pass over what needs it.
+// runClock does what time alone brings. It is not kept waiting by a pass over the
+// leads, which takes long where an outside checker is slow.
+func (s *Service) runClock(ctx context.Context) {
+	tick := time.NewTicker(recheckEvery)
+	defer tick.Stop()
+	for {
+		moved := s.registry.Changed()
+		s.logFreshness(ctx, time.Now())
+		s.logSource(ctx)
+		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "suppressions whose time is over still block, will be tried again", "error", err)
+		}
+		select {
+		case <-moved:
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// memory is what the passes over the leads remember of those before. Nothing of it
+// needs to outlive the process.
+type memory struct {
+	swept     int64     // the activation for which the file has judged all leads
+	judged    *dnd.View // by which the unchecked leads were judged; without an outside checker nil
+	questions pace
+	aged      time.Time // when aged leads are looked for again
+	founded   bool      // no clean lead is without a snapshot where one is needed
+}
+
+// recheck does one pass over what needs it. What the file blocks comes first: it
+// must not wait for the answers of an outside checker.
 func (s *Service) recheck(ctx context.Context) error {
 	view := s.registry.View()
+	if s.source.Instead() {
+		_, err := s.askOutside(ctx, view, nil)
+		return err
+	}
 	if !view.Freshness(time.Now()).Answers() {
+		s.memory.judged = nil
 		return nil // unknown frees nobody and blocks nobody
 	}
 	st, err := s.store.Registry(ctx)
@@ -60,9 +98,20 @@ func (s *Service) recheck(ctx context.Context) error {
 	if st.Active == nil || st.Active.ID != view.Ref().ID {
 		return nil // the active snapshot is about to be loaded here
 	}
-	if st.AllChecked() {
-		_, err := s.sweepUnchecked(ctx, view)
+	if !st.AllChecked() {
+		return s.recheckAll(ctx, view, &st)
+	}
+	if whole, err := s.sweepUnchecked(ctx, view); err != nil || !whole {
 		return err
+	}
+	_, err = s.askOutside(ctx, view, nil)
+	return err
+}
+
+// recheckAll re-checks all leads after an activation.
+func (s *Service) recheckAll(ctx context.Context, view *dnd.View, st *saaf.RegistryState) error {
+	if s.memory.swept == st.Activation && !s.memory.questions.due(s.source, time.Now()) {
+		return nil // only answers of the outside checker are missing
 	}
 	// Leads that were judged by an older snapshot and wait for the writer are
 	// judged anew when it gets to them; behind the barrier none is under way.
@@ -70,7 +119,7 @@ func (s *Service) recheck(ctx context.Context) error {
 		return err
 	}
 	start := time.Now()
-	sw, err := s.newSweep(ctx, view, &st)
+	sw, err := s.newSweep(ctx, view, st)
 	if err != nil {
 		return err
 	}
@@ -78,6 +127,10 @@ func (s *Service) recheck(ctx context.Context) error {
 		return err
 	}
 	if whole, err := s.sweepUnchecked(ctx, view); err != nil || !whole {
+		return err
+	}
+	s.memory.swept = st.Activation
+	if settled, err := s.askOutside(ctx, view, sw); err != nil || !settled {
 		return err
 	}
 	if err := patiently(ctx, func() error { return s.store.ConfirmSnapshot(ctx, st.Activation) }); err != nil {
@@ -88,9 +141,13 @@ func (s *Service) recheck(ctx context.Context) error {
 	return nil
 }
 
-// sweepUnchecked walks the campaigns that have leads no registry has answered for.
-// It reports whether the view judged all of them.
+// sweepUnchecked walks the campaigns that have leads nothing has answered for, and
+// lets the file judge them. It reports whether the view judged all of them. Beside
+// an outside checker once is enough for a view: what is left waits for that one.
 func (s *Service) sweepUnchecked(ctx context.Context, view *dnd.View) (whole bool, err error) {
+	if s.memory.judged == view {
+		return s.stands(view, time.Now()), nil
+	}
 	campaigns, err := s.store.CampaignsToRecheck(ctx, 0, true)
 	if err != nil {
 		return false, err
@@ -99,6 +156,9 @@ func (s *Service) sweepUnchecked(ctx context.Context, view *dnd.View) (whole boo
 		if _, whole, err := s.walk(ctx, view, c.ID); err != nil || !whole {
 			return false, err
 		}
+	}
+	if s.source != nil {
+		s.memory.judged = view
 	}
 	return s.stands(view, time.Now()), nil
 }
@@ -122,20 +182,24 @@ func (s *Service) walk(ctx context.Context, view *dnd.View, campaign saaf.Campai
 	}
 }
 
-// judge judges some leads of a campaign and stores what changes. whole is false
-// when view is no longer what this process answers from: another pass judges all
+// judge judges some leads of a campaign by the file and stores what changes; where
+// an outside checker must answer too, only blocks do. whole is false when view is no longer what this process answers from: another pass judges all
 // of them.
 func (s *Service) judge(ctx context.Context, view *dnd.View, campaign saaf.CampaignID, leads []store.UnfinishedLead) (changed, missed int, whole bool, err error) {
 	now := time.Now().UTC().Truncate(time.Millisecond)
 	if !s.stands(view, now) {
 		return 0, 0, false, nil
 	}
-	changes := moved(view, leads, now)
+	phones := phonesOf(leads)
+	verdicts := view.CheckAll(make([]saaf.Verdict, 0, len(leads)), phones, now)
+	nothing := s.source.Silence()
+	nothing.Join(phones, verdicts)
+	changes := moved(leads, verdicts)
 	if len(changes) == 0 {
 		return 0, 0, true, nil
 	}
 	err = patiently(ctx, func() (err error) {
-		changed, missed, err = s.store.ApplyRechecks(ctx, campaign, saaf.SourceFile, changes)
+		changed, missed, err = s.store.ApplyRechecks(ctx, campaign, s.source.Evidence(), changes)
 		return err
 	})
 	if err == nil && changed > 0 {
@@ -146,8 +210,9 @@ func (s *Service) judge(ctx context.Context, view *dnd.View, campaign saaf.Campa
 }
 
 // stands reports whether view is still what this process answers from, and answers.
+// Where an outside checker answers instead of the file it does not matter.
 func (s *Service) stands(view *dnd.View, now time.Time) bool {
-	return s.registry.View() == view && view.Freshness(now).Answers()
+	return s.source.Instead() || s.registry.View() == view && view.Freshness(now).Answers()
 }
 
 // patiently tries again for a while when the store has too much to do: to give a
@@ -166,17 +231,21 @@ func patiently(ctx context.Context, do func() error) error {
 	}
 }
 
-// moved returns the leads whose status or finding would change by what the registry
-// says. The opt-out lists have their say when it is stored.
-func moved(view *dnd.View, leads []store.UnfinishedLead, now time.Time) (changes []store.Recheck) {
+// phonesOf is the phones of leads.
+func phonesOf(leads []store.UnfinishedLead) []saaf.Phone {
 	phones := make([]saaf.Phone, len(leads))
 	for i := range leads {
 		phones[i] = leads[i].Phone
 	}
-	for i, verdict := range view.CheckAll(make([]saaf.Verdict, 0, len(leads)), phones, now) {
-		l := leads[i]
-		if status, reason := saaf.Recheck(l.Status, l.Reason, verdict.Reason); status != l.Status || reason != l.Reason {
-			changes = append(changes, store.Recheck{Lead: l, Verdict: verdict})
+	return phones
+}
+
+// moved returns the leads whose status or finding would change by these verdicts.
+// The opt-out lists have their say when it is stored.
+func moved(leads []store.UnfinishedLead, verdicts []saaf.Verdict) (changes []store.Recheck) {
+	for i, l := range leads {
+		if status, reason := saaf.Recheck(l.Status, l.Reason, verdicts[i].Reason); status != l.Status || reason != l.Reason {
+			changes = append(changes, store.Recheck{Lead: l, Verdict: verdicts[i]})
 		}
 	}
 	return changes

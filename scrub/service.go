@@ -12,15 +12,17 @@ import (
 
 	"saaf"
 	"saaf/dnd"
+	"saaf/scrubber"
 	"saaf/store"
 )
 
-// Config is what the Service needs. All but Importer is required.
+// Config is what the Service needs. All but Source and Importer is required.
 type Config struct {
 	Store    *store.Store
 	Registry *dnd.Registry // what this process answers from
 	Dir      string        // directory of the snapshot files
 	Uploads  string        // directory for registry files that come over the API
+	Source   *scrubber.Source
 	Log      *slog.Logger
 
 	// Importer does one import that came over the API, by [RunImport] in a process
@@ -34,6 +36,7 @@ type Config struct {
 type Service struct {
 	store    *store.Store
 	registry *dnd.Registry
+	source   *scrubber.Source // nil for none
 	dir      string
 	uploads  string
 	importer func(context.Context, saaf.RegistryImportID) error
@@ -50,6 +53,9 @@ type Service struct {
 	mu      sync.Mutex // guards problem, and the registry together with it
 	problem string     // why the active snapshot is not served
 	said    string     // the state of freshness that was logged last
+
+	memory memory // owned by whoever does the passes, one at a time
+	heard  bool   // owned by the goroutine that logs: the source was last seen to fail
 }
 
 // damagedFile is a file that was read whole and did not match the hash of its
@@ -62,7 +68,7 @@ type damagedFile struct {
 
 // NewService returns a Service that answers unknown until the first [Service.Load].
 func NewService(c Config) *Service {
-	return &Service{store: c.Store, registry: c.Registry, dir: c.Dir, uploads: c.Uploads, importer: c.Importer,
+	return &Service{store: c.Store, registry: c.Registry, source: c.Source, dir: c.Dir, uploads: c.Uploads, importer: c.Importer,
 		imports: make(bell, 1), log: c.Log.With("component", "scrub")}
 }
 
@@ -178,81 +184,4 @@ func (s *Service) use(snap *dnd.Snapshot, ref saaf.SnapshotRef, problem string) 
 		s.registry.Use(snap, ref)
 	}
 	return news
-}
-
-// Status says in plain words what this process answers from.
-type Status struct {
-	State         string // fresh, warn, stale or none
-	ID            saaf.SnapshotID
-	EffectiveDate saaf.Date
-	Age           time.Duration
-	Problem       string   // why it is not the active snapshot; empty when it is
-	Warnings      []string // the problem and the advice, for people
-}
-
-// Status is the present status.
-func (s *Service) Status(now time.Time) Status {
-	s.mu.Lock()
-	f, problem := s.registry.View().Freshness(now), s.problem
-	s.mu.Unlock()
-	st := Status{State: f.State.String(), ID: f.ID, EffectiveDate: f.EffectiveDate, Age: f.Age, Problem: problem}
-	if problem != "" {
-		st.Warnings = append(st.Warnings, problem)
-	}
-	if w := Advice(f); w != "" {
-		st.Warnings = append(st.Warnings, w)
-	}
-	return st
-}
-
-// Advice is the sentence for an operator whose registry is not fresh, "" when it
-// is.
-func Advice(f dnd.Freshness) string {
-	switch {
-	case f.State == dnd.None && f.ID != 0:
-		return "The active snapshot holds not one number and does not answer: leads are stored unchecked and never dialled. Load a registry with saaf registry import."
-	case f.State == dnd.None:
-		return "No registry snapshot answers: leads are stored unchecked and never dialled. Load one with saaf registry import."
-	case f.State == dnd.Warn:
-		return fmt.Sprintf("The registry is %s old (dated %s): an update is overdue; past its age limit it answers unknown.", days(f.Age), f.EffectiveDate)
-	case f.State == dnd.Stale && f.Age < 0:
-		return fmt.Sprintf("The registry is dated %s, which is after today, and does not answer: leads are stored unchecked and never dialled. Correct the clock of this machine.", f.EffectiveDate)
-	case f.State == dnd.Stale:
-		return fmt.Sprintf("The registry is %s old (dated %s) and no longer answers: leads are stored unchecked and never dialled. Load a newer one with saaf registry import.", days(f.Age), f.EffectiveDate)
-	}
-	return ""
-}
-
-// days is an age for a sentence.
-func days(age time.Duration) string {
-	switch n := age / (24 * time.Hour); n {
-	case 0:
-		return "less than a day"
-	case 1:
-		return "1 day"
-	default:
-		return fmt.Sprintf("%d days", n)
-	}
-}
-
-// Answers reports whether a fresh registry stands behind clean verdicts now.
-func (s *Service) Answers(now time.Time) bool {
-	return s.registry.View().Freshness(now).Answers()
-}
-
-// logFreshness says so in the log when the registry has become fresh, old or silent.
-func (s *Service) logFreshness(ctx context.Context, now time.Time) {
-	f := s.registry.View().Freshness(now)
-	state := f.State.String()
-	s.mu.Lock()
-	news := s.said != state
-	s.said = state
-	s.mu.Unlock()
-	switch {
-	case !news:
-	case f.Answers() && f.State == dnd.Fresh:
-		s.log.InfoContext(ctx, "the registry is fresh", "effective_date", f.EffectiveDate.String(), "age", days(f.Age))
-	default:
-		s.log.WarnContext(ctx, Advice(f), "state", state)
-	}
 }

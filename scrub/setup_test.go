@@ -119,7 +119,7 @@ func open(t testing.TB, data string, cfg store.Config) *bundle {
 	}
 	b := &bundle{t: t, data: data, events: new(events)}
 	b.Service = NewService(Config{Store: st, Registry: registry, Dir: RegistryDir(data), Uploads: UploadDir(data), Log: slog.New(b.events)})
-	b.intake = intake.NewService(st, registry, saaf.PhonePolicy{})
+	b.intake = intake.NewService(st, registry, nil, saaf.PhonePolicy{})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	writer := make(chan error, 1)
 	go func() { writer <- st.Run(ctx) }()

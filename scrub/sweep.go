@@ -3,6 +3,7 @@ package scrub
 import (
 	"context"
 	"fmt"
+	"iter"
 	"slices"
 	"time"
 
@@ -138,6 +139,60 @@ func (sw *sweep) record(ctx context.Context, now bool) error {
 	}
 	sw.recorded = time.Now()
 	return patiently(ctx, func() error { return sw.store.SweepProgress(ctx, sw.progress) })
+}
+
+// ask has the outside checker answer for leads that the file has judged in run:
+// those that it finds clean and that were blocked before.
+func (sw *sweep) ask(ctx context.Context, r *round) error {
+	campaigns, err := sw.store.CampaignsToRecheck(ctx, 0, false)
+	if err != nil {
+		return err
+	}
+	for _, c := range campaigns {
+		for leads, err := range sw.leads(ctx, c) {
+			if err != nil {
+				return err
+			}
+			open := reopened(leads, sw.look(phonesOf(leads)))
+			if err := r.settle(ctx, c.ID, open); err != nil || r.over() {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// reopened is the leads that the file finds clean and that stand as blocked. What is
+// unchecked is asked about after the sweep.
+func reopened(leads []store.UnfinishedLead, file []saaf.Verdict) (list []store.UnfinishedLead) {
+	for i, l := range leads {
+		if file[i].Reason.Clean() && l.Reason.Checked() && !l.Reason.Clean() {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+// leads yields the leads of a campaign that the sweep is about.
+func (sw *sweep) leads(ctx context.Context, c store.CampaignLeads) iter.Seq2[[]store.UnfinishedLead, error] {
+	return func(yield func([]store.UnfinishedLead, error) bool) {
+		if !sw.all && int64(len(sw.changed)) < c.Unfinished {
+			for numbers := range slices.Chunk(sw.changed, recheckChunk) {
+				if leads, err := sw.store.UnfinishedByPhone(ctx, c.ID, numbers); !yield(leads, err) || err != nil {
+					return
+				}
+			}
+			return
+		}
+		var above saaf.LeadID
+		for {
+			leads, err := sw.store.UnfinishedLeads(ctx, c.ID, above, recheckChunk)
+			if err == nil && len(leads) == 0 || !yield(leads, err) || err != nil {
+				return
+			}
+			above = leads[len(leads)-1].ID
+		}
+	}
 }
 
 func (sw *sweep) campaign(ctx context.Context, c store.CampaignLeads) (changed int, whole bool, err error) {

@@ -79,6 +79,13 @@ func (s *Source) State() State {
 // One batch takes at most the timeout, and as long again to wait for its turn.
 // When ctx ends, what is not answered is unknown, and nobody's failure.
 func (s *Source) Check(ctx context.Context, phones []saaf.Phone) ([]saaf.VerdictReason, error) {
+	return s.check(ctx, phones, 0)
+}
+
+// check is Check for a caller whose deadline leaves least to each batch, if that is
+// not 0: a batch that would have less is not asked, and one that had it and was cut
+// by the deadline has failed.
+func (s *Source) check(ctx context.Context, phones []saaf.Phone, least time.Duration) ([]saaf.VerdictReason, error) {
 	distinct, places, wrong := distinctPhones(phones)
 	found := make([]saaf.VerdictReason, len(distinct))
 	batches := slices.Collect(slices.Chunk(distinct, s.batch))
@@ -89,7 +96,7 @@ func (s *Source) Check(ctx context.Context, phones []saaf.Phone) ([]saaf.Verdict
 		wg.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(batches); i = int(next.Add(1)) - 1 {
 				from := i * s.batch
-				errs[i] = s.checkBatch(ctx, batches[i], found[from:from+len(batches[i])])
+				errs[i] = s.checkBatch(ctx, batches[i], found[from:from+len(batches[i])], least)
 			}
 		})
 	}
@@ -154,11 +161,11 @@ func (s *Source) join(errs []error) error {
 	return errors.Join(first...)
 }
 
-var errBusy = errors.New("not asked: the batches before this one took longer than the timeout")
+var errBusy = errors.New("not asked: the batches before this one took too long")
 
 // checkBatch writes into found, which holds unknown for each of phones.
-func (s *Source) checkBatch(ctx context.Context, phones []saaf.Phone, found []saaf.VerdictReason) error {
-	asked, o, err := s.admitted(ctx, phones, found)
+func (s *Source) checkBatch(ctx context.Context, phones []saaf.Phone, found []saaf.VerdictReason, least time.Duration) error {
+	asked, o, err := s.admitted(ctx, phones, found, least)
 	if over := ended(ctx); o == nothing && over != nil {
 		s.record.batch(asked, o, found, nil)
 		return fmt.Errorf("the caller stopped waiting: %w", over)
@@ -177,7 +184,7 @@ func ended(ctx context.Context) error {
 }
 
 // admitted asks when there is room and the circuit lets it.
-func (s *Source) admitted(ctx context.Context, phones []saaf.Phone, found []saaf.VerdictReason) (asked bool, o outcome, err error) {
+func (s *Source) admitted(ctx context.Context, phones []saaf.Phone, found []saaf.VerdictReason, least time.Duration) (asked bool, o outcome, err error) {
 	turn := time.NewTimer(s.timeout)
 	defer turn.Stop()
 	select {
@@ -191,10 +198,14 @@ func (s *Source) admitted(ctx context.Context, phones []saaf.Phone, found []saaf
 	if err := ended(ctx); err != nil {
 		return false, nothing, err
 	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < least {
+		return false, nothing, errBusy
+	}
 	a, err := s.breaker.admit()
 	if err != nil {
 		return false, nothing, err
 	}
+	began := time.Now()
 	findings, err := s.ask(ctx, phones)
 	switch {
 	case err == nil:
@@ -203,7 +214,7 @@ func (s *Source) admitted(ctx context.Context, phones []saaf.Phone, found []saaf
 			found[i] = f.reason
 		}
 		err = explain(findings)
-	case ended(ctx) == nil:
+	case ended(ctx) == nil, least > 0 && errors.Is(ended(ctx), context.DeadlineExceeded) && time.Since(began) >= least:
 		o = failed
 	}
 	s.breaker.report(a, o)

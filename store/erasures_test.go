@@ -47,7 +47,7 @@ func TestErase(t *testing.T) {
 		entry := b.suppress(saaf.TenantScope, 0, phone(1))[0]
 		b.suppress(saaf.CampaignScope, live, phone(1))
 		over := b.suppress(saaf.CampaignScope, b.campaign, phone(1))[0]
-		_, err := b.Lift(t.Context(), b.tenant, over.ID, asha, "over", finding(saaf.Verdict{}))
+		_, err := b.Lift(t.Context(), b.tenant, over.ID, saaf.SourceFile, asha, "over", finding(saaf.Verdict{}))
 		b.must(err)
 		b.suppress(saaf.TenantScope, 0, phone(2))
 		before := b.chain()
@@ -55,7 +55,7 @@ func TestErase(t *testing.T) {
 		b.must(err)
 		time.Sleep(time.Hour)
 
-		e, err := b.Erase(t.Context(), b.tenant, phone(1), asha, "asked, from 98765 43210")
+		e, err := b.Erase(t.Context(), b.tenant, saaf.Live, phone(1), asha, "asked, from 98765 43210")
 		b.must(err)
 		want := Erasure{ID: e.ID, TenantID: b.tenant, Phone: b.Hasher(b.tenant).Hash(phone(1)), Reason: "asked, from xxxxx x3210", Actor: asha.Actor,
 			Leads: 4, Suppressions: 3, CreatedAt: time.Now().UTC()}
@@ -77,7 +77,7 @@ func TestErase(t *testing.T) {
 		if _, err := b.Erasure(t.Context(), stranger, e.ID); saaf.ErrorCode(err) != saaf.NotFound {
 			t.Errorf("a stranger reads it: %v", err)
 		}
-		if _, err := b.Erase(t.Context(), b.tenant+1, phone(1), asha, "x"); saaf.ErrorCode(err) != saaf.NotFound {
+		if _, err := b.Erase(t.Context(), b.tenant+1, saaf.Live, phone(1), asha, "x"); saaf.ErrorCode(err) != saaf.NotFound {
 			t.Errorf("of an unknown tenant: %v; want NotFound", err)
 		}
 
@@ -101,7 +101,7 @@ func TestErase(t *testing.T) {
 		b.equal("suppressed by", []saaf.SuppressionID{entry.ID}, ids)
 
 		// Lifted by its id alone, its leads are found by the hash.
-		_, err = b.Lift(t.Context(), b.tenant, entry.ID, asha, "consent", finding(verdict(saaf.NotRegistered, snap)))
+		_, err = b.Lift(t.Context(), b.tenant, entry.ID, saaf.SourceFile, asha, "consent", finding(verdict(saaf.NotRegistered, snap)))
 		b.must(err)
 		if l := b.lead(test, calling); l.Status != saaf.LeadHeld || l.Verdict.Reason != saaf.HeldAfterBlock {
 			t.Errorf("lifted: %s, %s", l.Status, l.Verdict.Reason)
@@ -126,7 +126,7 @@ func TestErasuresEnd(t *testing.T) {
 	b := setup(t)
 	var ids []saaf.ErasureID
 	erase := func(n int) {
-		e, err := b.Erase(t.Context(), b.tenant, phone(n), asha, "asked")
+		e, err := b.Erase(t.Context(), b.tenant, saaf.Live, phone(n), asha, "asked")
 		b.must(err)
 		ids = append(ids, e.ID)
 	}
@@ -171,7 +171,7 @@ func TestErasureWaitsForReaders(t *testing.T) {
 	_, err = exec(conn, "BEGIN")
 	b.must(err)
 	b.must(query(conn, `SELECT count(*) FROM leads`, nil))
-	e, err := b.Erase(t.Context(), b.tenant, phone(0), asha, "asked")
+	e, err := b.Erase(t.Context(), b.tenant, saaf.Live, phone(0), asha, "asked")
 	b.must(err)
 	left, err := b.ScrubErased(t.Context())
 	if got, rerr := b.Erasure(t.Context(), b.tenant, e.ID); !left || err != nil || got.Done || rerr != nil {
@@ -310,7 +310,7 @@ func testErasedPeople(t *testing.T, scrub func(*bundle)) {
 		t.Fatalf("only %d copies of %d people before: this test no longer reads the files", n, len(gone))
 	}
 	for _, p := range gone {
-		e, err := b.Erase(t.Context(), b.tenant, p, asha, "asked")
+		e, err := b.Erase(t.Context(), b.tenant, saaf.Live, p, asha, "asked")
 		b.must(err)
 		if e.Leads != 1 {
 			t.Fatalf("%d leads", e.Leads)

@@ -26,15 +26,19 @@ func TestEvidence(t *testing.T) {
 		step(func() { b.addTo(b.tenant, saaf.Live, b.campaign, phone(1), snap) })
 		step(func() { b.addTo(b.tenant, saaf.Test, test, phone(1), snap) })
 		step(func() { b.suppress(saaf.DeploymentScope, 0, phone(1)) }) // and two entries about the leads
-		step(func() { b.must(b.RecordChecks(t.Context(), b.tenant, "", asha, []Checked{{Phone: phone(2)}, {Phone: phone(1)}})) })
+		step(func() {
+			b.must(b.RecordChecks(t.Context(), b.tenant, saaf.Live, "", asha, []Checked{{Phone: phone(2)}, {Phone: phone(1)}}))
+		})
 		b.addTo(b.tenant, saaf.Live, b.campaign, phone(2), snap)
 		b.addTo(stranger, saaf.Live, foreign, phone(1), snap)
 		b.suppress(saaf.TenantScope, 0, phone(2))
 		for range entryPage + 7 { // more than one page
-			b.must(b.RecordChecks(t.Context(), b.tenant, "", asha, []Checked{{Phone: phone(3)}}))
+			b.must(b.RecordChecks(t.Context(), b.tenant, saaf.Live, "", asha, []Checked{{Phone: phone(3)}}))
 		}
 		step(func() { b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Test, test, asha)) })
-		step(func() { b.must(b.RecordChecks(t.Context(), b.tenant, "", asha, []Checked{{Phone: phone(1)}})) })
+		step(func() {
+			b.must(b.RecordChecks(t.Context(), b.tenant, saaf.Live, "", asha, []Checked{{Phone: phone(1)}}))
+		})
 
 		stages := func(tenant saaf.TenantID, p saaf.Phone, from, before time.Time) (list []saaf.Stage) {
 			t.Helper()

@@ -48,7 +48,7 @@ func TestGauges(t *testing.T) {
 	if g = count(g); g.Suppressions != 77 {
 		t.Errorf("%d suppressions were counted anew, and the lists have not changed", g.Suppressions)
 	}
-	if _, err := b.Lift(t.Context(), b.tenant, id, saaf.System, "again", func(p []saaf.Phone) []saaf.Verdict { return make([]saaf.Verdict, len(p)) }); err != nil {
+	if _, err := b.Lift(t.Context(), b.tenant, id, saaf.SourceFile, saaf.System, "again", func(p []saaf.Phone) []saaf.Verdict { return make([]saaf.Verdict, len(p)) }); err != nil {
 		t.Fatal(err)
 	}
 	if g = count(g); g.Suppressions != 1 {

@@ -39,7 +39,7 @@ type LeadBatch struct {
 	Campaign saaf.CampaignID
 	Leads    []NewLead
 	By       saaf.By // who pushed them
-	Source   string  // what was asked about them: saaf.SourceFile, or the name of an outside checker
+	Source   string  // what was asked about them, as [saaf.EntryHead] names it
 
 	// Refresh, when set, is called by the writer inside the transaction, just
 	// before the rows are written, so that no lead is committed with the verdict

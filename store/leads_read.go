@@ -33,7 +33,8 @@ func scanLead(r row) saaf.Lead {
 // LeadFilter narrows a list of leads. Nil members do not narrow.
 type LeadFilter struct {
 	Status        *saaf.LeadStatus
-	Clean         *bool // by the stored finding, see [saaf.Verdict.AsShown]
+	Clean         *bool        // by the stored finding, if Backing holds: see [saaf.Verdict.AsShown]
+	Backing       saaf.Backing // what a clean finding needs for Clean; Answers is the caller's to judge
 	Phone         *saaf.Phone
 	ExternalID    *string
 	CreatedAfter  *time.Time // from this instant on
@@ -66,11 +67,11 @@ func leadsQuery(tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, be
 		w.and("l.status = ?", *f.Status)
 	}
 	if f.Clean != nil {
-		op := "l.reason <> ?"
+		condition := "(l.reason <> ? OR coalesce(l.checked_at, 0) < coalesce(?, 0) OR l.snapshot_id IS NULL AND ?)"
 		if *f.Clean {
-			op = "l.reason = ?"
+			condition = "NOT " + condition
 		}
-		w.and(op, saaf.NotRegistered)
+		w.and(condition, saaf.NotRegistered, f.Backing.Since, f.Backing.Snapshot)
 	}
 	if f.Phone != nil {
 		w.and("l.phone = ?", *f.Phone)

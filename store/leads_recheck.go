@@ -218,16 +218,12 @@ func (t *tx) move(c campaignRef, was UnfinishedLead, l *judged, status saaf.Lead
 }
 
 // recheckPhone judges the leads anew that a change of a suppression concerns. With
-// a nil find the registry is not asked: the suppression itself blocks. It returns
-// how many changed.
-func (t *tx) recheckPhone(s *saaf.Suppression, by saaf.By, reason string, find Finder) (changed int, err error) {
+// a nil find the registry is not asked: the suppression itself blocks. source names
+// what find asks. It returns how many changed.
+func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason string, find Finder) (changed int, err error) {
 	campaigns, err := t.concerned(s)
 	if err != nil {
 		return 0, err
-	}
-	source := ""
-	if find != nil {
-		source = saaf.SourceFile
 	}
 	for _, c := range campaigns {
 		leads, err := t.leadsOf(c, s)

@@ -192,14 +192,14 @@ func everyWrite(b *bundle) []ledgerWrite {
 			return suppressed(b, NewSuppression{Scope: saaf.DeploymentScope, Phone: phone(50)}, new(saaf.SuppressionID))
 		}, []saaf.EntryHead{deployment(fact(saaf.StageSuppression, asha, "", map[string]any{"what": "made", "scope": "all"}))}},
 		{"lift", func(b *bundle) error {
-			_, err := b.Lift(b.ctx, b.tenant, listed, asha, "a mistake of 9876543210", find(saaf.NotRegistered))
+			_, err := b.Lift(b.ctx, b.tenant, listed, saaf.SourceFile, asha, "a mistake of 9876543210", find(saaf.NotRegistered))
 			return err
 		}, []saaf.EntryHead{
 			fact(saaf.StageSuppression, asha, "a mistake of xxxxxx3210", map[string]any{"what": "lifted"}),
 			resting(decisions(saaf.StageRescrub, 1, saaf.SourceFile, asha, "a mistake of xxxxxx3210")),
 		}},
 		{"expiry", func(b *bundle) error {
-			_, err := b.ExpireSuppressions(b.ctx, checkedAt.Add(time.Hour), 10, find(saaf.NotRegistered))
+			_, err := b.ExpireSuppressions(b.ctx, checkedAt.Add(time.Hour), 10, saaf.SourceFile, find(saaf.NotRegistered))
 			return err
 		}, []saaf.EntryHead{fact(saaf.StageSuppression, saaf.System, "expired", map[string]any{"what": "expired"})}},
 		{"release", func(b *bundle) error {

@@ -143,7 +143,7 @@ func (m *model) lift(rt *rapid.T) {
 	if stranger := rapid.IntRange(0, 9).Draw(rt, "stranger") == 0; stranger {
 		tenant = rapid.SampledFrom(m.tenants).Draw(rt, "tenant")
 	}
-	_, err := m.process(rt).Lift(m.ctx, tenant, s.id, saaf.System, "asked for", find)
+	_, err := m.process(rt).Lift(m.ctx, tenant, s.id, saaf.SourceFile, saaf.System, "asked for", find)
 	if s.ended || tenant != s.tenant {
 		if saaf.ErrorCode(err) != saaf.NotFound {
 			rt.Fatalf("Lift of what is not there: %v", err)
@@ -166,7 +166,7 @@ func (m *model) expire(rt *rapid.T) {
 			m.rejudge(s, v)
 		}
 	}
-	if n, err := m.process(rt).ExpireSuppressions(m.ctx, now, 100, find); err != nil || n != want {
+	if n, err := m.process(rt).ExpireSuppressions(m.ctx, now, 100, saaf.SourceFile, find); err != nil || n != want {
 		rt.Fatalf("ExpireSuppressions = %d, %v; want %d", n, err, want)
 	}
 }

@@ -115,7 +115,7 @@ func (t *tx) suppress(tenant saaf.TenantID, env saaf.Environment, n *NewSuppress
 	if err := t.recordSuppression("made", &s, by, s.Reason); err != nil {
 		return Suppressed{}, err
 	}
-	blocked, err := t.recheckPhone(&s, by, s.Reason, nil)
+	blocked, err := t.recheckPhone(&s, "", by, s.Reason, nil)
 	return Suppressed{Suppression: s, Made: true, Blocked: blocked}, err
 }
 
@@ -182,8 +182,9 @@ var errNoSuppression = &saaf.Error{Code: saaf.NotFound, Word: "not_found", Messa
 
 // Lift ends a suppression by hand. The leads that it blocked are judged anew in
 // the same transaction: one that nothing else blocks is held. find asks the
-// registry. A suppression of the whole deployment has the tenant 0.
-func (s *Store) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.SuppressionID, by saaf.By, reason string, find Finder) (lifted saaf.Suppression, err error) {
+// registry, and what else source names. A suppression of the whole deployment has
+// the tenant 0.
+func (s *Store) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.SuppressionID, source string, by saaf.By, reason string, find Finder) (lifted saaf.Suppression, err error) {
 	reason = saaf.MaskNumbers(reason)
 	err = s.write(ctx, 1, func(t *tx) error {
 		const sqlSuppression = `SELECT ` + suppressionColumns + ` WHERE id = $1 AND tenant_id = $2 AND ended_at IS NULL`
@@ -198,13 +199,13 @@ func (s *Store) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.Suppress
 		if !found {
 			return errNoSuppression
 		}
-		return t.end(&lifted, "lifted", by, reason, find)
+		return t.end(&lifted, "lifted", source, by, reason, find)
 	})
 	return lifted, wrap("lift suppression", err)
 }
 
 // end ends a suppression and judges the leads anew that it blocked.
-func (t *tx) end(s *saaf.Suppression, what string, by saaf.By, reason string, find Finder) error {
+func (t *tx) end(s *saaf.Suppression, what, source string, by saaf.By, reason string, find Finder) error {
 	seq, err := t.suppressionChanged()
 	if err != nil {
 		return err
@@ -219,13 +220,13 @@ func (t *tx) end(s *saaf.Suppression, what string, by saaf.By, reason string, fi
 	if err := t.recordSuppression(what, s, by, reason); err != nil {
 		return err
 	}
-	_, err = t.recheckPhone(s, by, reason, find)
+	_, err = t.recheckPhone(s, source, by, reason, find)
 	return err
 }
 
 // ExpireSuppressions ends up to limit suppressions whose time was over at now. It
 // returns how many.
-func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int, find Finder) (n int, err error) {
+func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int, source string, find Finder) (n int, err error) {
 	const sqlExpired = `SELECT ` + suppressionColumns + `
 		WHERE ended_at IS NULL AND expires_at IS NOT NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2`
 	due := func(conn *sqlite.Conn) (list []saaf.Suppression, err error) {
@@ -246,7 +247,7 @@ func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int
 			return err
 		}
 		for i := range list {
-			if err := t.end(&list[i], "expired", saaf.System, "expired", find); err != nil {
+			if err := t.end(&list[i], "expired", source, saaf.System, "expired", find); err != nil {
 				return err
 			}
 		}

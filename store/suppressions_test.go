@@ -126,7 +126,7 @@ func TestSuppressionScopes(t *testing.T) {
 					b.equal("suppressed by", want, ids)
 				}
 			}
-			_, err = b.Lift(t.Context(), made[0].TenantID, made[0].ID, asha, "over", finding(verdict(saaf.NotRegistered, snap)))
+			_, err = b.Lift(t.Context(), made[0].TenantID, made[0].ID, saaf.SourceFile, asha, "over", finding(verdict(saaf.NotRegistered, snap)))
 			b.must(err)
 			held := b.number(`SELECT count(*) FROM leads WHERE status = $1 AND reason = $2`, saaf.LeadHeld, saaf.HeldAfterBlock)
 			if held != int64(n) {
@@ -215,7 +215,7 @@ func TestSuppressAgain(t *testing.T) {
 		if err != nil || !test[0].Made {
 			t.Errorf("the list of the test environment: %+v, %v", test, err)
 		}
-		_, err = b.Lift(t.Context(), b.tenant, one.ID, asha, "over", finding(saaf.Verdict{}))
+		_, err = b.Lift(t.Context(), b.tenant, one.ID, saaf.SourceFile, asha, "over", finding(saaf.Verdict{}))
 		b.must(err)
 		if again := b.suppress(saaf.TenantScope, 0, phone(50))[0]; !again.Made || again.ID == one.ID {
 			t.Errorf("after it was lifted: %+v", again)
@@ -262,14 +262,14 @@ func TestEndOfASuppression(t *testing.T) {
 					if blocked.Status != saaf.LeadDND || blocked.Verdict != (saaf.Verdict{Reason: saaf.Suppressed, CheckedAt: time.Now().UTC()}) {
 						t.Errorf("suppressed: %s, %+v", blocked.Status, blocked.Verdict)
 					}
-					if n, err := b.ExpireSuppressions(t.Context(), expires.Add(-time.Millisecond), 10, finding(verdict(c.found, snap))); n != 0 || err != nil {
+					if n, err := b.ExpireSuppressions(t.Context(), expires.Add(-time.Millisecond), 10, saaf.SourceFile, finding(verdict(c.found, snap))); n != 0 || err != nil {
 						t.Errorf("%d expired before their time, %v", n, err)
 					}
 					time.Sleep(2 * time.Hour)
 					if how == "lift" {
-						_, err = b.Lift(t.Context(), b.tenant, made[0].ID, asha, "a mistake", finding(verdict(c.found, snap)))
+						_, err = b.Lift(t.Context(), b.tenant, made[0].ID, saaf.SourceFile, asha, "a mistake", finding(verdict(c.found, snap)))
 						b.must(err)
-					} else if n, err := b.ExpireSuppressions(t.Context(), time.Now(), 10, finding(verdict(c.found, snap))); n != 1 || err != nil {
+					} else if n, err := b.ExpireSuppressions(t.Context(), time.Now(), 10, saaf.SourceFile, finding(verdict(c.found, snap))); n != 1 || err != nil {
 						t.Errorf("%d expired, %v", n, err)
 					}
 					want := blocked
@@ -299,10 +299,10 @@ func TestEndOfASuppression(t *testing.T) {
 						s.EndReason, s.EndActor = "expired", "system"
 					}
 					b.equal("the entry", []saaf.Suppression{s}, ended)
-					if again, err := b.ExpireSuppressions(t.Context(), time.Now(), 10, nil); again != 0 || err != nil {
+					if again, err := b.ExpireSuppressions(t.Context(), time.Now(), 10, saaf.SourceFile, nil); again != 0 || err != nil {
 						t.Errorf("it expires again: %d, %v", again, err)
 					}
-					if _, err := b.Lift(t.Context(), b.tenant, s.ID, asha, "again", nil); err != error(errNoSuppression) {
+					if _, err := b.Lift(t.Context(), b.tenant, s.ID, saaf.SourceFile, asha, "again", nil); err != error(errNoSuppression) {
 						t.Errorf("it is lifted again: %v", err)
 					}
 					b.checkIndex()
@@ -327,11 +327,11 @@ func TestOneOfTwoSuppressionsEnds(t *testing.T) {
 		tenant := b.tenant
 		if s.Scope == saaf.DeploymentScope {
 			tenant = 0
-			if _, err := b.Lift(t.Context(), b.tenant, s.ID, asha, "not mine", nil); err != error(errNoSuppression) {
+			if _, err := b.Lift(t.Context(), b.tenant, s.ID, saaf.SourceFile, asha, "not mine", nil); err != error(errNoSuppression) {
 				t.Errorf("a tenant lifts an entry of the deployment: %v", err)
 			}
 		}
-		_, err := b.Lift(t.Context(), tenant, s.ID, asha, "over", finding(verdict(saaf.NotRegistered, snap)))
+		_, err := b.Lift(t.Context(), tenant, s.ID, saaf.SourceFile, asha, "over", finding(verdict(saaf.NotRegistered, snap)))
 		b.must(err)
 		want := saaf.Suppressed
 		if i == len(made)-1 {
@@ -395,7 +395,7 @@ func TestSuppressionsAreListed(t *testing.T) {
 	all := b.suppress(saaf.DeploymentScope, 0, phone(1))
 	test, err := b.Suppress(t.Context(), b.tenant, saaf.Test, []NewSuppression{{Scope: saaf.TenantScope, Phone: phone(1)}}, asha)
 	b.must(err)
-	_, err = b.Lift(t.Context(), b.tenant, tenantWide[1].ID, asha, "over", finding(saaf.Verdict{}))
+	_, err = b.Lift(t.Context(), b.tenant, tenantWide[1].ID, saaf.SourceFile, asha, "over", finding(saaf.Verdict{}))
 	b.must(err)
 	for name, c := range map[string]struct {
 		tenant saaf.TenantID

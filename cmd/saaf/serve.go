@@ -23,6 +23,7 @@ type serveCmd struct {
 	Listen          string        `default:"127.0.0.1:8080" env:"SAAF_LISTEN" placeholder:"ADDRESS" help:"Address to listen on (${default})."`
 	AllowFixedLines bool          `env:"SAAF_ALLOW_FIXED_LINES" help:"Also accept fixed lines that start with 1 to 5 (Delhi 011, Mumbai 022, ...)."`
 	RegistryMaxAge  time.Duration `default:"168h" env:"SAAF_REGISTRY_MAX_AGE" placeholder:"DURATION" help:"Age from which the registry no longer answers; at most 168h, 7 days (${default})."`
+	ScrubberConfig  string        `env:"SAAF_SCRUBBER_CONFIG" type:"path" placeholder:"FILE" help:"Configuration of an outside checker that is asked over HTTP, beside the registry or instead of it."`
 	MaxBody         int64         `default:"16777216" env:"SAAF_MAX_BODY" placeholder:"BYTES" help:"Largest request body (${default})."`
 	LogFormat       string        `default:"text" enum:"text,json" env:"SAAF_LOG_FORMAT" help:"Log as text or json, on standard error (${default})."`
 	LogLevel        string        `default:"info" enum:"debug,info,warn,error" env:"SAAF_LOG_LEVEL" help:"debug, info, warn or error (${default})."`
@@ -49,11 +50,16 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		log.Warn("imports over the API are done in this process: its own program is not to be found", "error", err)
 	}
+	source, err := loadSource(c.ScrubberConfig, log)
+	if err != nil {
+		return err
+	}
 	srv, err := startServer(ctx, serverConfig{
 		DataDir: c.DataDir, Listen: c.Listen, Log: log, MaxBody: c.MaxBody,
 		Policy:         saaf.PhonePolicy{FixedLines: c.AllowFixedLines},
 		RegistryMaxAge: c.RegistryMaxAge,
 		Program:        program,
+		Source:         source,
 	})
 	if err != nil {
 		return err
@@ -98,7 +104,7 @@ var kubernetes = regexp.MustCompile(`^SAAF_(SERVICE_HOST|SERVICE_PORT(_HTTPS?)?|
 // settingNames are the environment variables of serve; a test compares them with
 // its flags.
 var settingNames = []string{"SAAF_DATA_DIR", "SAAF_LISTEN", "SAAF_ALLOW_FIXED_LINES", "SAAF_REGISTRY_MAX_AGE",
-	"SAAF_MAX_BODY", "SAAF_LOG_FORMAT", "SAAF_LOG_LEVEL"}
+	"SAAF_SCRUBBER_CONFIG", "SAAF_MAX_BODY", "SAAF_LOG_FORMAT", "SAAF_LOG_LEVEL"}
 
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {
 	var l slog.Level

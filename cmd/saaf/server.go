@@ -19,6 +19,7 @@ import (
 	"saaf/dnd"
 	"saaf/intake"
 	"saaf/scrub"
+	"saaf/scrubber"
 	"saaf/store"
 )
 
@@ -27,6 +28,7 @@ type serverConfig struct {
 	DataDir        string
 	Listen         string
 	Policy         saaf.PhonePolicy
+	Source         *scrubber.Source // nil for none
 	RegistryMaxAge time.Duration
 	MaxBody        int64
 	Log            *slog.Logger
@@ -91,14 +93,14 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 		return nil, err
 	}
 	s.auth = auth.NewService(s.store)
-	s.scrub = scrub.NewService(scrub.Config{Store: s.store, Registry: registry, Log: cfg.Log,
+	s.scrub = scrub.NewService(scrub.Config{Store: s.store, Registry: registry, Source: cfg.Source, Log: cfg.Log,
 		Dir: scrub.RegistryDir(cfg.DataDir), Uploads: scrub.UploadDir(cfg.DataDir), Importer: s.importer()})
 	counted := newMetrics()
 	counted.registry.MustRegister(&stateMetrics{server: s})
 	handler := api.New(api.Config{
 		Metrics: counted.handler(cfg.Log), Observe: counted.observe,
 		Store: s.store, Auth: s.auth, Scrub: s.scrub, Log: cfg.Log, MaxBody: cfg.MaxBody, Ready: s.notReady,
-		Intake: intake.NewService(s.store, registry, cfg.Policy),
+		Intake: intake.NewService(s.store, registry, cfg.Source, cfg.Policy),
 	}).Handler()
 	s.http = &http.Server{
 		Handler:           handler,

@@ -306,7 +306,7 @@ func (c *suppressionRemoveCmd) lift(ctx context.Context, st *store.Store, id saa
 		return saaf.Suppression{}, err
 	}
 	for _, owner := range owners {
-		lifted, err := st.Lift(ctx, owner, id, saaf.By{Actor: actor()}, reason, find)
+		lifted, err := st.Lift(ctx, owner, id, saaf.SourceFile, saaf.By{Actor: actor()}, reason, find)
 		if saaf.ErrorCode(err) != saaf.NotFound {
 			return lifted, err
 		}

@@ -1,0 +1,141 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+
+	"saaf"
+)
+
+// UncheckedLeads lists unfinished leads of a campaign that nothing has answered
+// for, by id, from above the given one, at most limit of them.
+func (s *Store) UncheckedLeads(ctx context.Context, campaign saaf.CampaignID, above saaf.LeadID, limit int) (list []UnfinishedLead, err error) {
+	const sqlUncheckedLeads = `
+		SELECT id, phone, status, reason FROM leads
+		 WHERE campaign_id = $1 AND id > $2 AND status < $3 AND reason IN ($4, $5)
+		 ORDER BY id LIMIT $6`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		return query(conn, sqlUncheckedLeads, func(r row) error {
+			list = append(list, scanUnfinished(r))
+			return nil
+		}, campaign, above, saaf.LeadCompleted, saaf.RegistryUnavailable, saaf.RegistryStale, limit)
+	})
+	return list, wrap("unchecked leads", err)
+}
+
+// Aged says from when on findings are too old.
+type Aged struct {
+	Clean     time.Time // found clean before
+	Blocked   time.Time // found on a registry before
+	Unfounded bool      // also clean ones of any age that no registry snapshot was asked about
+}
+
+// AgedLeads lists unfinished leads of a campaign whose finding is too old, by id,
+// from above the given one, at most limit of them.
+func (s *Store) AgedLeads(ctx context.Context, campaign saaf.CampaignID, a Aged, above saaf.LeadID, limit int) (list []UnfinishedLead, err error) {
+	const sqlAgedLeads = `
+		SELECT id, phone, status, reason FROM leads
+		 WHERE campaign_id = $1 AND id > $2 AND status < $3
+		   AND (reason = $4 AND (checked_at < $5 OR snapshot_id IS NULL AND $6) OR reason IN ($7, $8) AND checked_at < $9)
+		 ORDER BY id LIMIT $10`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		return query(conn, sqlAgedLeads, func(r row) error {
+			list = append(list, scanUnfinished(r))
+			return nil
+		}, campaign, above, saaf.LeadCompleted, saaf.NotRegistered, a.Clean, a.Unfounded, saaf.FullBlock, saaf.PartialBlock, a.Blocked, limit)
+	})
+	return list, wrap("aged leads", err)
+}
+
+// CountAged counts the leads of a campaign, finished ones too, whose stored finding
+// is clean and lacks the backing: they are shown as stale.
+func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign saaf.CampaignID, b saaf.Backing) (n int64, err error) {
+	const sqlCountAged = `
+		SELECT count(*) FROM leads l
+		 WHERE l.campaign_id = $1 AND l.reason = $2
+		   AND (coalesce(l.checked_at, 0) < coalesce($3, 0) OR l.snapshot_id IS NULL AND $4)
+		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $5 AND c.deleted_at IS NULL)`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sqlCountAged, func(r row) error {
+			n = r.int64()
+			return nil
+		}, campaign, saaf.NotRegistered, b.Since, b.Snapshot, tenant)
+	})
+	return n, wrap("count aged leads", err)
+}
+
+// RenewLeads stores what is known now about leads of one campaign, in one
+// transaction and each with its evidence, also where the finding is what it was:
+// the time and the snapshot are new. A lead that has changed since it was judged is
+// left alone, and so is one about which nothing is known. It returns how many were
+// written.
+func (s *Store) RenewLeads(ctx context.Context, campaign saaf.CampaignID, source string, list []Recheck) (written int, err error) {
+	err = s.write(ctx, len(list), func(t *tx) error {
+		written = 0
+		c, err := t.campaignRef(campaign)
+		if err != nil || c.id == 0 {
+			return err // deleted meanwhile
+		}
+		index, err := t.suppressed()
+		if err != nil {
+			return err
+		}
+		for i := range list {
+			l, v := list[i].Lead, list[i].Verdict
+			phone := t.judged(c.tenant, l.Phone)
+			index.hold(&v, c, &phone)
+			if !v.Reason.Checked() {
+				continue
+			}
+			status, reason := saaf.Recheck(l.Status, l.Reason, v.Reason)
+			moved, err := t.move(c, l, &phone, status, reason, &v, judging{stage: saaf.StageRescrub, source: source, by: saaf.System})
+			if err != nil {
+				return err
+			}
+			if moved {
+				written++
+			}
+		}
+		return nil
+	})
+	return written, wrap("renew leads", err)
+}
+
+// HeldByID lists those of the leads of a campaign that are held.
+func (s *Store) HeldByID(ctx context.Context, tenant saaf.TenantID, campaign saaf.CampaignID, ids []saaf.LeadID) (list []UnfinishedLead, err error) {
+	const sqlHeldByID = `
+		SELECT l.id, l.phone, l.status, l.reason FROM leads l
+		 WHERE l.campaign_id = $1 AND l.id = $2 AND l.status = $3
+		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $4 AND c.deleted_at IS NULL)`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		list = nil
+		for _, id := range ids {
+			err := query(conn, sqlHeldByID, func(r row) error {
+				list = append(list, scanUnfinished(r))
+				return nil
+			}, campaign, id, saaf.LeadHeld, tenant)
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return list, wrap("held leads by id", err)
+}
+
+// SuppressionPhone is the number that a suppression blocks, 0 when there is no such
+// suppression or the person was erased.
+func (s *Store) SuppressionPhone(ctx context.Context, tenant saaf.TenantID, id saaf.SuppressionID) (p saaf.Phone, err error) {
+	const sqlSuppressionPhone = `SELECT phone FROM suppressions WHERE id = $1 AND tenant_id = $2 AND ended_at IS NULL`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sqlSuppressionPhone, func(r row) error {
+			p = saaf.Phone(r.int64())
+			return nil
+		}, id, tenant)
+	})
+	return p, wrap("phone of a suppression", err)
+}
