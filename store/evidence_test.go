@@ -60,11 +60,11 @@ func TestEvidence(t *testing.T) {
 		b.equal("from the second on", append(all[:1:1], all[2:]...), stages(b.tenant, phone(1), instants[1], never))
 		b.equal("before the second", all[1:2], stages(b.tenant, phone(1), never, instants[1]))
 		b.equal("the third alone", append(all[:1:1], all[3:5]...), stages(b.tenant, phone(1), instants[2], instants[3]))
-		b.equal("after all", nil, stages(b.tenant, phone(1), time.Now().Add(time.Hour), never), emptyIsNil)
+		b.equal("after all", []saaf.Stage(nil), stages(b.tenant, phone(1), time.Now().Add(time.Hour), never))
 		b.equal("of a stranger", []saaf.Stage{saaf.StageSuppression, saaf.StageIngest}, stages(stranger, phone(1), never, never))
 		b.equal("of the deployment", []saaf.Stage{saaf.StageSuppression}, stages(0, phone(1), never, never))
 		b.equal("many pages", entryPage+7, len(stages(b.tenant, phone(3), never, never)))
-		b.equal("of nobody", nil, stages(b.tenant, phone(9), never, never), emptyIsNil)
+		b.equal("of nobody", []saaf.Stage(nil), stages(b.tenant, phone(9), never, never))
 
 		chain := b.chain()
 		for i, e := range chain {

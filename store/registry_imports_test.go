@@ -62,6 +62,8 @@ func TestRegistryImports(t *testing.T) {
 		made, _, err := b.ActivateSnapshot(t.Context(), everyField(1), 0, Cause{By: asha, Import: two.ID})
 		b.must(err)
 		two.State, two.SnapshotID, two.FinishedAt = ImportCompleted, made.ID, time.Now().UTC()
+		two.ImportProgress = ImportProgress{BytesTotal: 1, BytesDone: 1, Rows: made.Rows, RowsActive: made.RowsActive,
+			RowsDeleted: made.RowsDeleted, Malformed: made.Malformed, Conflicts: made.Conflicts}
 		b.equal("completed", two, b.readImport(two.ID))
 		b.must(b.ImportMoved(t.Context(), two.ID, ImportProgress{Stage: "late"}))
 		b.equal("a late word", two, b.readImport(two.ID))
