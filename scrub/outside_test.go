@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"path/filepath"
 	"slices"
@@ -26,9 +27,7 @@ func (b *bundle) asks(mode saaf.SourceMode, change map[string]any) *apptest.Chec
 	c := apptest.NewChecker()
 	b.t.Cleanup(c.Close)
 	members := map[string]any{"breaker": map[string]any{"failures": 100, "cool_down": "1s"}, "max_age": "1h"}
-	for name, v := range change {
-		members[name] = v
-	}
+	maps.Copy(members, change)
 	file, err := c.Config(b.t.TempDir(), string(mode), members)
 	if err != nil {
 		b.t.Fatal(err)
