@@ -110,8 +110,9 @@ func TestHashersAreOfTheirTenants(t *testing.T) {
 	b := setup(t)
 	seen := map[saaf.PhoneHash]bool{}
 	for _, tenant := range []saaf.TenantID{0, b.tenant, b.tenant + 1} {
-		hash := b.Hasher(tenant).Hash(phone(1))
-		if seen[hash] || b.Hasher(tenant) != b.Hasher(tenant) {
+		hasher := b.Hasher(tenant)
+		hash := hasher.Hash(phone(1))
+		if seen[hash] || b.Hasher(tenant) != hasher {
 			t.Errorf("tenant %v: shared or not kept", tenant)
 		}
 		seen[hash] = true
