@@ -360,3 +360,30 @@ func testErasedPeople(t *testing.T, scrub func(*bundle)) {
 	b = b.reopen()
 	b.chain()
 }
+
+// A test key erases from tests alone; a live one from both.
+func TestEraseByEnvironment(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	snap := b.activate(20_000)
+	test := b.newCampaign(b.tenant, saaf.Test)
+	b.addTo(b.tenant, saaf.Live, b.campaign, phone(1), snap)
+	b.addTo(b.tenant, saaf.Test, test, phone(1), snap)
+	b.suppress(saaf.TenantScope, 0, phone(1))
+	_, err := b.Suppress(t.Context(), b.tenant, saaf.Test, []NewSuppression{{Scope: saaf.TenantScope, Phone: phone(1)}}, asha)
+	b.must(err)
+	for _, c := range []struct {
+		env  saaf.Environment
+		want [2]int // leads and suppressions
+	}{{saaf.Test, [2]int{1, 1}}, {saaf.Test, [2]int{}}, {saaf.Live, [2]int{1, 1}}} {
+		e, err := b.Erase(t.Context(), b.tenant, c.env, phone(1), asha, "asked")
+		b.must(err)
+		b.equal("erased in "+string(c.env), c.want, [2]int{e.Leads, e.Suppressions})
+		for campaign, there := range map[saaf.CampaignID]bool{b.campaign: c.env == saaf.Test, test: false} {
+			if n := b.number(`SELECT count(*) FROM leads WHERE campaign_id = $1`, campaign); (n == 1) != there {
+				t.Errorf("after %s: %d leads in campaign %s", c.env, n, campaign)
+			}
+			b.checkCounts(campaign)
+		}
+	}
+}

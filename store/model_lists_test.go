@@ -205,20 +205,21 @@ func (m *model) release(rt *rapid.T) {
 
 func (m *model) erase(rt *rapid.T) {
 	tenant, p := rapid.SampledFrom(m.tenants).Draw(rt, "tenant"), phone(rapid.IntRange(0, 30).Draw(rt, "phone"))
+	env := rapid.SampledFrom([]saaf.Environment{saaf.Live, saaf.Test}).Draw(rt, "environment")
 	leads, lists := 0, 0
 	for _, c := range m.campaigns {
-		if c.tenant == tenant && c.lead(p) != nil {
+		if c.tenant == tenant && (env == saaf.Live || c.env == env) && c.lead(p) != nil {
 			leads++
 			c.leads = slices.DeleteFunc(c.leads, func(l saaf.Lead) bool { return l.Phone == p })
 		}
 	}
 	for _, s := range m.lists {
-		if s.tenant == tenant && s.phone == p && !s.erased {
+		if s.tenant == tenant && (env == saaf.Live || s.env == env) && s.phone == p && !s.erased {
 			lists++
 			s.erased = true
 		}
 	}
-	e, err := m.process(rt).Erase(m.ctx, tenant, saaf.Live, p, saaf.System, "asked for")
+	e, err := m.process(rt).Erase(m.ctx, tenant, env, p, saaf.System, "asked for")
 	if err != nil || e.Leads != leads || e.Suppressions != lists {
 		rt.Fatalf("Erase = %+v, %v; want %d leads and %d suppressions", e, err, leads, lists)
 	}

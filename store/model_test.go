@@ -430,7 +430,7 @@ func (m *model) check(rt *rapid.T) {
 				l.Verdict.CheckedAt = l.UpdatedAt
 			}
 		}
-		m.equal("leads of "+c.id.String(), c.leads, stored)
+		m.equal("leads of "+c.id.String(), c.leads, stored, emptyIsNil)
 		m.checkReport(rt, c)
 		rows += int64(len(c.leads))
 	}
