@@ -232,7 +232,7 @@ func TestEveryRowIsGuarded(t *testing.T) {
 		_, err := exec(conn, "BEGIN")
 		b.must(err)
 		for _, sql := range statements {
-			if n, err := exec(conn, sql); err != nil || n == 0 {
+			if n, err := exec(conn, sql); err != nil || n == 0 && !strings.HasPrefix(sql, "CREATE") { // which counts no rows
 				t.Fatalf("%s: %d rows, %v", name, n, err)
 			}
 		}
