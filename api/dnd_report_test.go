@@ -192,7 +192,7 @@ func TestErase(t *testing.T) {
 		if got := b.check(b.key, `"9876543210"`); !strings.Contains(got[0], `"suppressed"`) {
 			t.Error(got)
 		}
-		b.working(b.store.RunErasures)
+		b.working(func(ctx context.Context) error { return b.store.RunErasures(ctx, func(err error) { t.Error(err) }) })
 		for b.do("GET", "/erasures/"+id, "").is(200).text("state") == "running" {
 			time.Sleep(time.Millisecond)
 		}

@@ -145,20 +145,28 @@ func (s *Store) Erasure(ctx context.Context, tenant saaf.TenantID, id saaf.Erasu
 	return e, wrap("read erasure", err)
 }
 
-// RunErasures finishes erasures until ctx ends, those too that a crash left.
-func (s *Store) RunErasures(ctx context.Context) error {
+// eraseEvery is how often erasures are looked for that another process began, or
+// that could not be finished.
+const eraseEvery = 10 * time.Second
+
+// RunErasures finishes erasures until ctx ends, those too that a command or a crash
+// left. What keeps it from that is told to failed, and tried again.
+func (s *Store) RunErasures(ctx context.Context, failed func(error)) error {
 	for {
 		left, err := s.ScrubErased(ctx)
-		if err != nil && ctx.Err() == nil && saaf.ErrorCode(err) != saaf.Unavailable {
-			return err
+		if ctx.Err() != nil {
+			return nil
 		}
-		var again <-chan time.Time
-		if left || err != nil {
-			again = time.After(time.Second)
+		if err != nil && saaf.ErrorCode(err) != saaf.Unavailable {
+			failed(err)
+		}
+		again := eraseEvery
+		if left && err == nil {
+			again = time.Second // somebody reads, and will soon be done
 		}
 		select {
 		case <-s.erasing:
-		case <-again:
+		case <-time.After(again):
 		case <-ctx.Done():
 			return nil
 		}

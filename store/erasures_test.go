@@ -136,7 +136,7 @@ func TestErasuresEnd(t *testing.T) {
 	b = b.reopen()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- b.RunErasures(ctx) }()
+	go func() { ended <- b.RunErasures(ctx, func(err error) { t.Error(err) }) }()
 	done := func() (n int) {
 		for _, id := range ids {
 			e, err := b.Erasure(t.Context(), b.tenant, id)

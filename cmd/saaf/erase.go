@@ -99,22 +99,11 @@ func scrubFiles(ctx context.Context, st *store.Store, limit time.Duration) (done
 	}
 }
 
-// finishErasures finishes what the erase command had to leave. Those that came over
-// the API are finished at once, by the store.
+// finishErasures removes what is left of erased numbers in the files of the store.
 func (s *server) finishErasures(ctx context.Context) error {
-	const finishEvery = 10 * time.Second
-	tick := time.NewTicker(finishEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-tick.C:
-			if _, err := s.store.ScrubErased(ctx); err != nil && ctx.Err() == nil && saaf.ErrorCode(err) != saaf.Unavailable {
-				s.cfg.Log.Error("erased numbers are still in the files of the store, will be tried again", "error", err)
-			}
-		case <-ctx.Done():
-			return nil
-		}
-	}
+	return s.store.RunErasures(ctx, func(err error) {
+		s.cfg.Log.Error("erased numbers are still in the files of the store, will be tried again", "error", err)
+	})
 }
 
 // tenantAndPhone reads what several commands are about. Fixed lines count, whatever

@@ -145,7 +145,6 @@ func (s *server) start(ctx context.Context) error {
 	run(s.scrub.Run)
 	run(s.scrub.RunImports)
 	run(s.store.RunPurge)
-	run(s.store.RunErasures)
 	run(s.finishErasures)
 	run(s.watch)
 	run(s.serve)
