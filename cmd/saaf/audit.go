@@ -209,6 +209,9 @@ func (c *auditExportCmd) Run(ctx context.Context, con *console) error {
 	if req.To, err = scrub.ParseEvidenceTo(c.To); err != nil {
 		return &usageError{"--to: " + err.Error()}
 	}
+	if !req.To.IsZero() && !req.To.After(req.From) {
+		return &usageError{"--to must be after --from: evidence is shown from the one on and before the other"}
+	}
 	if c.HTML && con.json {
 		return &usageError{"--html and --json are two forms of the same: choose one"}
 	}
