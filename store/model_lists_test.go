@@ -213,9 +213,11 @@ func (m *model) erase(rt *rapid.T) {
 		}
 	}
 	for _, s := range m.lists {
-		if s.tenant == tenant && s.phone == p && !s.erased {
-			lists++
+		if s.tenant == tenant && s.phone == p {
 			s.erased = true
+			if !s.ended {
+				lists++
+			}
 		}
 	}
 	e, err := m.process(rt).Erase(m.ctx, tenant, saaf.Live, p, saaf.System, "asked for")
