@@ -395,3 +395,14 @@ func FuzzImportQuery(f *testing.F) {
 		}
 	})
 }
+
+// A form around the file would be read as rows of the registry.
+func TestRegistryUploadIsNoForm(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		const form = "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.csv\"\r\n\r\n1,6000000000,0,A,2\n\r\n--x--\r\n"
+		path := "/dnd/registry:import?mode=full&effective_date=" + saaf.DateOf(time.Now()).String()
+		b.do("POST", path, form, b.byOperator(), with("Content-Type", "multipart/form-data; boundary=x")).fails(415, "unsupported_type", `"A form is not read here; send the file itself as the body, with curl: --data-binary @FILE"`)
+	})
+}

@@ -248,6 +248,13 @@ func (c *auditExportCmd) write(con *console, ev *scrub.Evidence) error {
 	if err := errors.Join(f.Chmod(0o600), form(f), f.Sync(), f.Close()); err != nil {
 		return err
 	}
+	if con.json {
+		return con.result(struct {
+			File      string `json:"file"`
+			Decisions int    `json:"decisions"`
+			Facts     int    `json:"facts"`
+		}{c.Output, len(ev.Decisions), len(ev.Facts)}, nil)
+	}
 	fmt.Fprintf(con.err, "Wrote %s: %s, %s.\n", c.Output, counted(len(ev.Decisions), "decision", "decisions"), counted(len(ev.Facts), "change of a list", "changes of lists"))
 	return nil
 }
