@@ -56,7 +56,18 @@ func (a *API) dndReport(c *call) error {
 	for status, n := range rep.Leads {
 		v.Leads[saaf.LeadStatus(status).String()] = n
 	}
-	v.countReasons(&rep.Found, a.scrub.Answers(time.Now()))
+	backing := a.scrub.Backing(time.Now())
+	if !backing.Since.IsZero() {
+		// Findings of an outside checker age one by one, and nothing counts that.
+		aged, err := a.store.CountAged(c.r.Context(), c.key.TenantID, c.campaign.ID, backing)
+		if err != nil {
+			return err
+		}
+		aged = min(aged, rep.Found[saaf.NotRegistered]) // which was read a moment before
+		rep.Found[saaf.NotRegistered] -= aged
+		rep.Found[saaf.RegistryStale] += aged
+	}
+	v.countReasons(&rep.Found, backing.Answers)
 	if s := reg.Active; s != nil {
 		v.LastChange = &changeView{Activation: reg.Activation, ActivatedAt: reg.ActivatedAt.Format(web.TimeLayout),
 			Snapshot: snapshot{s.ID, s.EffectiveDate},
@@ -84,11 +95,11 @@ func (a *API) readReport(c *call) (rep store.DNDReport, reg saaf.RegistryState, 
 }
 
 // countReasons counts the findings as leads show them: a clean one is not clean while
-// no fresh registry stands behind it.
-func (v *reportView) countReasons(found *saaf.FindingCounts, fresh bool) {
+// nothing that answers stands behind it.
+func (v *reportView) countReasons(found *saaf.FindingCounts, answers bool) {
 	v.Reasons = make(map[string]int64)
 	for i, n := range found {
-		shown := saaf.Verdict{Reason: saaf.VerdictReason(i)}.AsShown(saaf.Backing{Answers: fresh}).Reason
+		shown := saaf.Verdict{Reason: saaf.VerdictReason(i)}.AsShown(saaf.Backing{Answers: answers}).Reason
 		v.Reasons[saaf.VerdictReason(i).String()] += 0 // every word is there
 		v.Reasons[shown.String()] += n
 		switch {

@@ -64,7 +64,7 @@ func (a *API) getRegistry(c *call) error {
 func (a *API) showRegistry(ctx context.Context) (registryView, error) {
 	st := a.scrub.Status(time.Now())
 	v := registryView{State: st.State, ID: nullable(st.ID), EffectiveDate: nullable(st.EffectiveDate),
-		AgeDays: ageDays(st.State, st.Age), Snapshots: []snapshotView{}, Warnings: st.Warnings}
+		AgeDays: ageDays(st.State, st.Age), Snapshots: []snapshotView{}, Warnings: st.Warnings, Source: showSource(st.Source)}
 	reg, err := a.store.Registry(ctx)
 	if err != nil {
 		return v, err
