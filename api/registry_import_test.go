@@ -278,14 +278,14 @@ func TestUploadsThatDoNotArrive(t *testing.T) {
 	}
 }
 
-// The type of the body decides nothing.
+// The type of the body decides nothing, unless it is a form.
 func TestUploadsOfEveryType(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	for _, kind := range []string{"", "text/csv", "application/zip", "application/gzip", "application/json", "multipart/form-data; boundary=x", "nonsense"} {
+	for _, kind := range []string{"", "text/csv", "application/zip", "application/gzip", "application/json", "nonsense"} {
 		b.do("POST", "/dnd/registry:import?mode=full&effective_date=2000-01-01", "\x00\xff{", b.byOperator(), with("Content-Type", kind)).is(202)
 	}
-	if n := len(b.arrived()); n != 7 {
+	if n := len(b.arrived()); n != 6 {
 		t.Errorf("%d files arrived", n)
 	}
 	for _, name := range b.arrived() {
