@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"mime"
 	"net/http"
 	"time"
 
@@ -12,9 +13,14 @@ import (
 	"saaf/web"
 )
 
-// importRegistry is POST /dnd/registry:import: the raw body, whatever its type and
-// size, is put on the disk and its import queued.
+// importRegistry is POST /dnd/registry:import: the raw body, whatever its size and
+// its type, unless that is a form, is put on the disk and its import queued.
 func (a *API) importRegistry(c *call) error {
+	if kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); kind == "multipart/form-data" {
+		// Its boundaries would be read as rows, and its hash kept for that of the file.
+		return &saaf.Error{Code: saaf.UnsupportedType, Word: "unsupported_type",
+			Message: "A form is not read here; send the file itself as the body, with curl: --data-binary @FILE"}
+	}
 	req, err := readImport(c.r, time.Now())
 	if err != nil {
 		return err

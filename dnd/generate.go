@@ -191,7 +191,7 @@ func (g *Generate) absent(files []plannedFile) error {
 		switch _, err := os.Lstat(f.path); {
 		case err == nil:
 			return &saaf.Error{Code: saaf.Conflict, Word: "exists",
-				Message: fmt.Sprintf("%s exists: choose another name, or force that it is overwritten.", f.path)}
+				Message: fmt.Sprintf("%s exists: choose another name, or overwrite it with --force", f.path)}
 		case !errors.Is(err, fs.ErrNotExist):
 			return err
 		}

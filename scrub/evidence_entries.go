@@ -79,9 +79,6 @@ func (ev *Evidence) says(e *saaf.Entry) (decisions []EvidenceDecision, facts []E
 	if head.Environment != "" && head.Environment != ev.Environment {
 		return nil, nil, nil
 	}
-	if head.Environment != "" && head.Environment != ev.Environment {
-		return nil, nil, nil
-	}
 	if head.Fact != nil {
 		facts, err := factOf(e, &head, hash)
 		return nil, facts, err

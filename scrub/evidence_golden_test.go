@@ -188,3 +188,62 @@ func TestEvidenceWords(t *testing.T) {
 		}
 	}
 }
+
+// A page must not say of the registry file what the outside checker has said.
+func TestEvidencePageSaysWhoAnswered(t *testing.T) {
+	t.Parallel()
+	full, partial, clean := saaf.FullBlock.String(), saaf.PartialBlock.String(), saaf.NotRegistered.String()
+	const file = "Checked against the registry file you supplied, dated 2026-11-24"
+	const row = "<td>opstype A, preferences 0</td>"
+	for _, c := range []struct {
+		source, found string
+		matched       bool
+		must, never   []string
+	}{
+		{"file", full, true, []string{"in the registry file, fully blocked", file + ", when", row}, []string{"outside checker"}},
+		{"file", clean, false, []string{"not in the registry file, and on no opt-out list"}, []string{"outside checker"}},
+		{"file+dlt", full, true, []string{"in the registry file, fully blocked", file + ", when", row}, []string{"outside checker"}},
+		{"file+dlt", full, false, []string{"<td>fully blocked, as the outside checker dlt said</td>", file + ", and by the outside checker dlt"}, []string{"in the registry file, fully"}},
+		{"file+dlt", clean, false, []string{"not in the registry file nor with the outside checker dlt, and on no opt-out list"}, nil},
+		{"dlt", partial, false, []string{"all the same, as the outside checker dlt said", "Checked by the outside checker dlt, against no registry file"}, []string{"in the registry file, blocked", "Not checked"}},
+		{"dlt", clean, false, []string{"not registered, as the outside checker dlt said"}, []string{"not in the registry file"}},
+	} {
+		ev, _ := fixedEvidence(t)
+		d := ev.Decisions[0]
+		d.Source, d.Found, d.Reason, d.MatchedRow = c.source, c.found, c.found, nil
+		d.Checked, d.Clean = true, c.found == clean
+		if c.matched {
+			d.MatchedRow = &EvidenceRow{Opstype: "A", Preferences: "0"}
+		}
+		if c.source == "dlt" {
+			d.Snapshot = nil
+		}
+		ev.Decisions = []EvidenceDecision{d}
+		html := htmlOf(t, ev)
+		for _, must := range c.must {
+			if !strings.Contains(html, must) {
+				t.Errorf("%s, %s: it does not say %q", c.source, c.found, must)
+			}
+		}
+		for _, never := range c.never {
+			if strings.Contains(html, never) {
+				t.Errorf("%s, %s: it says %q", c.source, c.found, never)
+			}
+		}
+	}
+}
+
+// A release by hand and a check of a number that is no lead are told apart.
+func TestEvidencePageOfWhatWasAskedByHand(t *testing.T) {
+	t.Parallel()
+	for lead, must := range map[saaf.LeadID]string{72: "when somebody asked for its release</td>", 0: "when somebody asked</td>"} {
+		ev, _ := fixedEvidence(t)
+		d := ev.Decisions[0]
+		d.Stage, d.Lead = saaf.StageManual, lead
+		ev.Decisions = []EvidenceDecision{d}
+		html := htmlOf(t, ev)
+		if !strings.Contains(html, must) || strings.Contains(html, "<th>Before</th>") != (lead != 0) {
+			t.Errorf("lead %d: it does not say %q, or what was before a check of no lead", lead, must)
+		}
+	}
+}

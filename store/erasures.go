@@ -58,8 +58,13 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Enviro
 		if e.Leads, err = t.eraseLeads(tenant, env, phone); err != nil {
 			return err
 		}
+		const sqlStillBlock = `SELECT count(*) FROM suppressions WHERE tenant_id = $1 AND phone_hash = $2 AND ended_at IS NULL AND (environment = $3 OR $3 = $4)`
+		count := func(r row) error { e.Suppressions = int(r.int64()); return nil }
+		if err := query(t.conn, sqlStillBlock, count, tenant, e.Phone[:], env, saaf.Live); err != nil {
+			return err
+		}
 		const sqlForgetPhone = `UPDATE suppressions SET phone = NULL, updated_at = $1 WHERE tenant_id = $2 AND phone_hash = $3 AND phone IS NOT NULL AND (environment = $4 OR $4 = $5)`
-		if e.Suppressions, err = t.exec(sqlForgetPhone, t.now, tenant, e.Phone[:], env, saaf.Live); err != nil {
+		if _, err = t.exec(sqlForgetPhone, t.now, tenant, e.Phone[:], env, saaf.Live); err != nil {
 			return err
 		}
 		const sqlInsertErasure = `

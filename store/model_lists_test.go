@@ -214,9 +214,11 @@ func (m *model) erase(rt *rapid.T) {
 		}
 	}
 	for _, s := range m.lists {
-		if s.tenant == tenant && (env == saaf.Live || s.env == env) && s.phone == p && !s.erased {
-			lists++
+		if s.tenant == tenant && (env == saaf.Live || s.env == env) && s.phone == p {
 			s.erased = true
+			if !s.ended {
+				lists++
+			}
 		}
 	}
 	e, err := m.process(rt).Erase(m.ctx, tenant, env, p, saaf.System, "asked for")

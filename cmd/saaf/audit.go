@@ -209,6 +209,9 @@ func (c *auditExportCmd) Run(ctx context.Context, con *console) error {
 	if req.To, err = scrub.ParseEvidenceTo(c.To); err != nil {
 		return &usageError{"--to: " + err.Error()}
 	}
+	if !req.To.IsZero() && !req.To.After(req.From) {
+		return &usageError{"--to must be after --from: evidence is shown from the one on and before the other"}
+	}
 	if c.HTML && con.json {
 		return &usageError{"--html and --json are two forms of the same: choose one"}
 	}
@@ -244,6 +247,13 @@ func (c *auditExportCmd) write(con *console, ev *scrub.Evidence) error {
 	// The mode of a file that was there before is not ours.
 	if err := errors.Join(f.Chmod(0o600), form(f), f.Sync(), f.Close()); err != nil {
 		return err
+	}
+	if con.json {
+		return con.result(struct {
+			File      string `json:"file"`
+			Decisions int    `json:"decisions"`
+			Facts     int    `json:"facts"`
+		}{c.Output, len(ev.Decisions), len(ev.Facts)}, nil)
 	}
 	fmt.Fprintf(con.err, "Wrote %s: %s, %s.\n", c.Output, counted(len(ev.Decisions), "decision", "decisions"), counted(len(ev.Facts), "change of a list", "changes of lists"))
 	return nil

@@ -84,6 +84,23 @@ func TestReadmeListsTheSettings(t *testing.T) {
 	}
 }
 
+// TestDocsSayWhatABodyIs: curl alone would send a form, which the API refuses.
+func TestDocsSayWhatABodyIs(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"README.md", "docs/evidence.md"} {
+		doc := strings.ReplaceAll(readDoc(t, name), "\\\n", " ")
+		commands := regexp.MustCompile(`(?m)^curl .* -d .*$`).FindAllString(doc, -1)
+		if len(commands) == 0 {
+			t.Errorf("%s shows no request with a body", name)
+		}
+		for _, command := range commands {
+			if !strings.Contains(command, `-H "Content-Type: application/json"`) {
+				t.Errorf("%s shows a request that is refused: %s", name, command)
+			}
+		}
+	}
+}
+
 func TestUnknownSettings(t *testing.T) {
 	t.Parallel()
 	for env, known := range map[string]bool{

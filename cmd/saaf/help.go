@@ -28,7 +28,7 @@ than the snapshot, or was applied before the last one.
 }
 
 func (registryCheckCmd) Help() string {
-	return `Answers as a running server would, and shows the categories of a partial block for the record: they block all the same.
+	return `Answers as a running server without an outside checker would: it asks none. It shows the categories of a partial block for the record: they block all the same.
 Opt-outs of the whole deployment count, and those of a tenant with --tenant; those for a single campaign do not. Nothing
 is recorded.
 

@@ -24,7 +24,7 @@ type keyCreateCmd struct {
 	Scope     []string `sep:"none" placeholder:"SCOPE" help:"A scope the key has, for instance leads:write; repeat for more. None means all ordinary scopes."`
 	RateLimit int      `default:"600" placeholder:"N" help:"Requests per minute, 1 to 100000 (${default})."`
 	Label     string   `help:"A note on what the key is for."`
-	Operator  bool     `help:"The key also reaches the routes of the whole deployment (this version has none yet)."`
+	Operator  bool     `help:"The key also reaches the routes of the whole deployment: registry imports and roll-backs, opt-outs for all tenants."`
 	dataFlags
 }
 

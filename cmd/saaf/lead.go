@@ -43,8 +43,11 @@ func (c *leadPushCmd) Run(ctx context.Context, con *console) error {
 	}
 	return con.result(lead, func(w io.Writer) {
 		checked := "not checked"
-		if lead.DNDRegistry != nil {
+		switch {
+		case lead.DNDRegistry != nil:
 			checked = "checked against the registry dated " + lead.DNDRegistry.EffectiveDate
+		case lead.DNDChecked: // by an outside checker, or an opt-out list alone
+			checked = "checked"
 		}
 		fmt.Fprintf(w, "%s  %s  %s  (%s, %s)\n", lead.ID, lead.Phone, lead.Status, lead.DNDReason, checked)
 	})

@@ -77,6 +77,11 @@ func TestServeWithAChecker(t *testing.T) {
 	if l := push("9000000002"); l.Status != "dnd" || l.DNDReason != "ncpr_full_block" {
 		t.Errorf("a blocked number: %+v", l)
 	}
+	command := exec.Command(binary, "lead", "push", "9000000005", "--campaign", campaign.ID, "--url", srv.URL, "--key", srv.LiveKey)
+	command.Env = apptest.Environ()
+	if out, err := command.CombinedOutput(); err != nil || !strings.Contains(string(out), "(not_registered, checked)") {
+		t.Errorf("%v: a lead that the checker found clean is shown as %s", err, out)
+	}
 
 	checker.Fail(func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
 	for _, phone := range []string{"9000000003", "9000000004"} {
@@ -98,7 +103,7 @@ func TestServeWithAChecker(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(page.Items) == 3 {
+		if len(page.Items) == 4 {
 			break
 		}
 		select {

@@ -81,8 +81,18 @@ func (c *suppressionImportCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return fmt.Errorf("stopped after %s rows, which stay in force; import the file again, what is on the list already is passed over: %w", thousands(done.Rows), err)
 		}
-		return con.result(done, func(w io.Writer) { printSuppressionImport(w, &done) })
+		return errors.Join(con.result(done, func(w io.Writer) { printSuppressionImport(w, &done) }), done.incomplete())
 	})
+}
+
+// incomplete is the error when somebody who opted out is not on the list: a script
+// that runs on must not take them for blocked.
+func (d *suppressionImport) incomplete() error {
+	if d.Unreadable == 0 {
+		return nil
+	}
+	return fmt.Errorf("%s not be read: whoever stands there is not blocked; correct the file and import it again, what is on the list already is passed over",
+		counted(int(d.Unreadable), "row could", "rows could"))
 }
 
 // importRows puts the rows on the list, in transactions of importChunk. done counts
