@@ -72,8 +72,11 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 		case ctx.Err() != nil:
 			return errors.New("interrupted: nothing was changed, the registry stays as it was")
 		case err != nil && res.Report != nil && len(res.Report.Refusals) > 0:
-			printReport(con.err, res.Report)
-			return refused(res.Report)
+			if !con.json {
+				printReport(con.err, res.Report)
+				return refused(res.Report)
+			}
+			return errors.Join(con.result(res.Report, nil), refused(res.Report))
 		case err != nil:
 			return err
 		}
