@@ -347,6 +347,42 @@ func TestSnapshotFilesAreKept(t *testing.T) {
 	}
 }
 
+// A roll-back brings a snapshot into reach whose files an import has removed: it is
+// not said to be kept.
+func TestKeptAfterRollBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for i := range 4 {
+		b.imports(b.full(rows("A", numbers(6_000_000_000, 200+i)...)))
+	}
+	if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file"); err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.Kept(t.Context())
+	if err != nil || len(list) != 2 || list[0].Numbers != 202 || list[1].Numbers != 201 {
+		t.Errorf("kept: %+v, %v", list, err)
+	}
+}
+
+// A delta that is made over a damaged base would lack the numbers that only the
+// damage lists, and they would be clean once the base is mended.
+func TestDeltaOverADamagedBase(t *testing.T) {
+	t.Parallel()
+	const p saaf.Phone = 6_000_000_900
+	b, base := based(t)
+	path := snapshotPath(b.dir, base.SHA256)
+	flipBit(t, path, p)
+	if _, err := b.importInto(b.delta(rows("A", p))); err == nil || !strings.Contains(err.Error(), "it is damaged: restore it") {
+		t.Errorf("it ended with %v", err)
+	}
+	flipBit(t, path, p)
+	b.imports(b.delta(rows("A", p)))
+	b.loads()
+	if e, ok := b.registry.View().Lookup(p); !ok || !e.Listed {
+		t.Error("the number is not listed")
+	}
+}
+
 func TestCancelledImport(t *testing.T) {
 	t.Parallel()
 	b, base := based(t)
