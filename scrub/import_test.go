@@ -347,6 +347,33 @@ func TestSnapshotFilesAreKept(t *testing.T) {
 	}
 }
 
+// The base of an overlay stays, however long ago it was active itself, and goes with
+// the last overlay that can be gone back to.
+func TestBasesAreKept(t *testing.T) {
+	t.Parallel()
+	b, base := based(t)
+	for i := range 4 {
+		b.imports(b.delta(rows("A", saaf.Phone(9_000_000_001+i))))
+	}
+	for range 2 {
+		if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file"); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.loads(); got.Problem != "" {
+			t.Fatal(got.Problem)
+		}
+	}
+	for i := range 3 {
+		if !slices.Contains(b.visible(), fileName(base)) {
+			t.Errorf("before full set %d the base is gone", i)
+		}
+		b.imports(b.full(rows("A", numbers(6_000_000_000, 300+i)...)))
+	}
+	if files := b.visible(); len(files) != 3 || slices.Contains(files, fileName(base)) {
+		t.Errorf("left are %v", files)
+	}
+}
+
 // A roll-back brings a snapshot into reach whose files an import has removed: it is
 // not said to be kept.
 func TestKeptAfterRollBack(t *testing.T) {
