@@ -458,3 +458,46 @@ func TestImportOfMissingFiles(t *testing.T) {
 		t.Errorf("it answers from %+v", got)
 	}
 }
+
+// Nobody goes back to a snapshot of which any file is damaged or gone.
+func TestRollBackToADamagedSnapshot(t *testing.T) {
+	t.Parallel()
+	b, base := based(t)
+	delta := b.imports(b.delta(rows("A", 9_000_000_001))).Snapshot
+	active := b.imports(b.full(rows("A", numbers(6_000_000_000, 300)...))).Snapshot
+	for _, name := range []string{fileName(base), fileName(delta)} {
+		path := filepath.Join(b.dir, name)
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		damaged := slices.Clone(content)
+		damaged[len(damaged)/2] ^= 1
+		for sentence, put := range map[string][]byte{"cannot be used": damaged, "is no longer kept": nil} {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if put != nil {
+				if err := os.WriteFile(path, put, 0o400); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file")
+			if saaf.ErrorCode(err) != saaf.Conflict || !strings.Contains(err.Error(), sentence) {
+				t.Errorf("%s: %v", sentence, err)
+			}
+			if got := b.state().Active.ID; got != active.ID {
+				t.Errorf("active is %v", got)
+			}
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, content, 0o400); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "mended"); err != nil {
+		t.Error(err)
+	}
+}
