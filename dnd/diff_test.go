@@ -34,6 +34,7 @@ func TestDiff(t *testing.T) {
 	one := change(base, "13,6000000001,0,D,2\n13,6000000002,5,A,2\n13,7000000000,0,A,2\n")
 	other := change(base, "13,6000000001,0,D,2\n13,6000000002,6,A,2\n13,9999999999,0,A,2\n")
 	whole, _ := setup(t).file("full.csv", "13,6000000002,5,A,2\n13,7000000000,0,A,2\n13,9999999999,4,A,2\n").run()
+	elsewhere := change(whole, "13,9999999999,4,D,2\n13,8000000000,0,A,2\n")
 	for name, c := range map[string]struct {
 		a, b *Snapshot
 		want [][3]string
@@ -46,6 +47,8 @@ func TestDiff(t *testing.T) {
 		"from one":       {one, base, [][3]string{{"6000000001", "", "0"}, {"6000000002", "5", "2#3"}, {"7000000000", "0", ""}}},
 		"two overlays":   {one, other, [][3]string{{"6000000002", "5", "6"}, {"7000000000", "0", ""}, {"9999999999", "4", "0"}}},
 		"the same whole": {whole, one, nil},
+		"two bases":      {one, elsewhere, [][3]string{{"8000000000", "", "0"}, {"9999999999", "4", ""}}},
+		"two, back":      {elsewhere, other, [][3]string{{"6000000002", "5", "6"}, {"7000000000", "0", ""}, {"8000000000", "0", ""}, {"9999999999", "", "0"}}},
 		"another whole":  {whole, other, [][3]string{{"6000000002", "5", "6"}, {"7000000000", "0", ""}, {"9999999999", "4", "0"}}},
 	} {
 		if diff := cmp.Diff(c.want, differences(t, c.a, c.b)); diff != "" {

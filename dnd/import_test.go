@@ -120,6 +120,17 @@ func TestAppliedDeltas(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	})
+	t.Run("behind one that may undo it is refused", func(t *testing.T) {
+		t.Parallel()
+		b := *d
+		b.Files = slices.Concat(setup(t).file("d2.csv", numbers(6100000000, 1, "D")).Files, d.Files)
+		if r, err := b.Run(t.Context()); err == nil || len(r.Refusals) != 1 || r.Refusals[0].Rule != RuleRepeated {
+			t.Errorf("%v, %+v", err, r)
+		}
+		b.Override = "in this order"
+		s, _ := b.run()
+		want{6100000000: "0"}.check(t, s)
+	})
 	t.Run("counts again as a full set", func(t *testing.T) {
 		t.Parallel()
 		b := *d

@@ -3,6 +3,7 @@ package dnd
 import (
 	"bytes"
 	"crypto/sha256"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -277,6 +278,55 @@ func TestOverlayLookupDoesNotAllocate(t *testing.T) {
 	for _, p := range []saaf.Phone{6000000000, 6000000001, 6000000003, 6100000001, 7000000000, 7000000001} {
 		if n := testing.AllocsPerRun(100, func() { s.Lookup(p) }); n > 0 {
 			t.Errorf("%v allocations for %d", n, p)
+		}
+	}
+}
+
+// What finds no place in the last bucket goes on in the first one.
+func TestOverlayGoesRound(t *testing.T) {
+	t.Parallel()
+	base, _ := setup(t).file("full.csv", numbers(6000000000, 1000, "A")).run()
+	const entries = 20
+	last := table{buckets: uint64((&overlayHeader{entries: entries}).buckets())}
+	all, rows := want{}, ""
+	for p := saaf.Phone(7000000000); len(all) < entries; p++ {
+		if bucket, _ := last.home(p); bucket == int(last.buckets)-1 {
+			all[p] = "0"
+			rows += "13," + p.National() + ",0,A,2\n"
+		}
+	}
+	s, _ := setup(t).overlaid(base).file("delta.csv", rows).run()
+	if n := s.Info().Overlay; n != entries {
+		t.Errorf("%d entries", n)
+	}
+	all.check(t, s)
+}
+
+// A delta may leave fewer numbers with categories than the base has in a list of
+// those whose set has no code, and counts nothing that it does not name.
+func TestDeltaOfFewerSets(t *testing.T) {
+	t.Parallel()
+	rows, gone := "", ""
+	for i := range 400 {
+		p := saaf.Phone(6000000000 + i)
+		rows += fmt.Sprintf("13,%d,%d#%d,A,2\n", p, 1+i%20, 30+i/20)
+		if i >= 50 {
+			gone += fmt.Sprintf("13,%d,0,D,2\n", p)
+		}
+	}
+	base, _ := setup(t).file("full.csv", rows).run()
+	for _, whole := range []bool{false, true} {
+		b := setup(t).overlaid(base).file("delta.csv", gone)
+		b.Override, b.whole = "most of it goes", whole
+		s, r := b.run()
+		if s.Info().Numbers != 50 || s.Info().Partial != 50 || r.Changes != (Changes{Removed: 350}) {
+			t.Errorf("%+v, %+v", s.Info(), r.Changes)
+		}
+		if whole {
+			continue
+		}
+		if _, r = setup(t).overlaid(s).file("next.csv", "13,6000000000,0,A,2\n").run(); r.Changes != (Changes{Changed: 1}) {
+			t.Errorf("the next one: %+v", r.Changes)
 		}
 	}
 }

@@ -61,7 +61,8 @@ func cannotOpen(err error) error {
 // A delta that was applied before the last one is neither passed over, since the
 // last one may have undone it, nor applied again, since it may undo the last one:
 // it is refused, and an override applies it. Only a run of deltas that is repeated
-// as a whole, or one with an old date, is plainly nothing to do.
+// as a whole, or one with an old date, is plainly nothing to do. So is one that was
+// applied last, unless it is named behind one that is new: its rows would have to win.
 func (j *job) skip() bool {
 	repeated := j.repeats()
 	seen := map[saaf.SHA256]bool{}
@@ -75,6 +76,9 @@ func (j *job) skip() bool {
 		switch {
 		case f.Applied != 0 && f.Applied != j.BaseID && !repeated:
 			j.report.refuse(RuleRepeated, "%s was applied before, to snapshot %v, and others since: it may be undone by now, or undo them", f.Name, f.Applied)
+			left++
+		case f.Applied != 0 && left > 0:
+			j.report.refuse(RuleRepeated, "%s was applied before, to snapshot %v, and is named behind others that were not: they may undo it, or it them", f.Name, f.Applied)
 			left++
 		case f.Applied != 0:
 			f.Skipped = true

@@ -61,7 +61,9 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 		im.BaseID, im.BaseDate, im.LastFullActive = active, reg.Active.EffectiveDate, reg.Active.FullNumbers
 		if req.Mode == saaf.Delta {
 			im.BaseSHA256 = baseOf(reg.Active)
-			if im.Base, err = openSnapshot(dir, reg.Active); err != nil {
+			// An overlay says what is otherwise than in its base. Made over damage it
+			// would say too little when the damage is mended.
+			if im.Base, err = OpenVerified(ctx, dir, reg.Active); err != nil {
 				return ImportResult{}, fmt.Errorf("the active snapshot %s cannot be opened, import a full set instead: %w", active, err)
 			}
 		}

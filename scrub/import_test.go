@@ -347,6 +347,69 @@ func TestSnapshotFilesAreKept(t *testing.T) {
 	}
 }
 
+// The base of an overlay stays, however long ago it was active itself, and goes with
+// the last overlay that can be gone back to.
+func TestBasesAreKept(t *testing.T) {
+	t.Parallel()
+	b, base := based(t)
+	for i := range 4 {
+		b.imports(b.delta(rows("A", saaf.Phone(9_000_000_001+i))))
+	}
+	for range 2 {
+		if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file"); err != nil {
+			t.Fatal(err)
+		}
+		if got := b.loads(); got.Problem != "" {
+			t.Fatal(got.Problem)
+		}
+	}
+	for i := range 3 {
+		if !slices.Contains(b.visible(), fileName(base)) {
+			t.Errorf("before full set %d the base is gone", i)
+		}
+		b.imports(b.full(rows("A", numbers(6_000_000_000, 300+i)...)))
+	}
+	if files := b.visible(); len(files) != 3 || slices.Contains(files, fileName(base)) {
+		t.Errorf("left are %v", files)
+	}
+}
+
+// A roll-back brings a snapshot into reach whose files an import has removed: it is
+// not said to be kept.
+func TestKeptAfterRollBack(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	for i := range 4 {
+		b.imports(b.full(rows("A", numbers(6_000_000_000, 200+i)...)))
+	}
+	if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file"); err != nil {
+		t.Fatal(err)
+	}
+	list, err := b.Kept(t.Context())
+	if err != nil || len(list) != 2 || list[0].Numbers != 202 || list[1].Numbers != 201 {
+		t.Errorf("kept: %+v, %v", list, err)
+	}
+}
+
+// A delta that is made over a damaged base would lack the numbers that only the
+// damage lists, and they would be clean once the base is mended.
+func TestDeltaOverADamagedBase(t *testing.T) {
+	t.Parallel()
+	const p saaf.Phone = 6_000_000_900
+	b, base := based(t)
+	path := snapshotPath(b.dir, base.SHA256)
+	flipBit(t, path, p)
+	if _, err := b.importInto(b.delta(rows("A", p))); err == nil || !strings.Contains(err.Error(), "it is damaged: restore it") {
+		t.Errorf("it ended with %v", err)
+	}
+	flipBit(t, path, p)
+	b.imports(b.delta(rows("A", p)))
+	b.loads()
+	if e, ok := b.registry.View().Lookup(p); !ok || !e.Listed {
+		t.Error("the number is not listed")
+	}
+}
+
 func TestCancelledImport(t *testing.T) {
 	t.Parallel()
 	b, base := based(t)
@@ -393,5 +456,48 @@ func TestImportOfMissingFiles(t *testing.T) {
 	snap := b.imports(b.full(rows("A", numbers(6_000_000_000, 200)...))).Snapshot
 	if got := b.loads(); got.Snapshot != snap.ID || got.Problem != "" {
 		t.Errorf("it answers from %+v", got)
+	}
+}
+
+// Nobody goes back to a snapshot of which any file is damaged or gone.
+func TestRollBackToADamagedSnapshot(t *testing.T) {
+	t.Parallel()
+	b, base := based(t)
+	delta := b.imports(b.delta(rows("A", 9_000_000_001))).Snapshot
+	active := b.imports(b.full(rows("A", numbers(6_000_000_000, 300)...))).Snapshot
+	for _, name := range []string{fileName(base), fileName(delta)} {
+		path := filepath.Join(b.dir, name)
+		content, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		damaged := slices.Clone(content)
+		damaged[len(damaged)/2] ^= 1
+		for sentence, put := range map[string][]byte{"cannot be used": damaged, "is no longer kept": nil} {
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+			if put != nil {
+				if err := os.WriteFile(path, put, 0o400); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file")
+			if saaf.ErrorCode(err) != saaf.Conflict || !strings.Contains(err.Error(), sentence) {
+				t.Errorf("%s: %v", sentence, err)
+			}
+			if got := b.state().Active.ID; got != active.ID {
+				t.Errorf("active is %v", got)
+			}
+			if err := os.RemoveAll(path); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(path, content, 0o400); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "mended"); err != nil {
+		t.Error(err)
 	}
 }

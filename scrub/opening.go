@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"context"
+	"os"
 
 	"saaf"
 	"saaf/dnd"
@@ -9,9 +10,18 @@ import (
 )
 
 // Kept lists the active snapshot and, behind it, those that are kept to go back to,
-// in the order in which roll-backs reach them.
-func Kept(ctx context.Context, st *store.Store) ([]saaf.Snapshot, error) {
-	return st.KeptSnapshots(ctx, keepSnapshots)
+// in the order in which roll-backs reach them. After a roll-back one may be in reach
+// whose files an import has removed before: the list ends before it.
+func Kept(ctx context.Context, st *store.Store, dir string) ([]saaf.Snapshot, error) {
+	list, err := st.KeptSnapshots(ctx, keepSnapshots)
+	for i := 1; i < len(list); i++ {
+		for _, sha := range filesOf(&list[i]) {
+			if _, err := os.Stat(snapshotPath(dir, sha)); err != nil {
+				return list[:i], nil
+			}
+		}
+	}
+	return list, err
 }
 
 // OpenVerified opens a snapshot whose files are first read whole, as a server does:

@@ -19,5 +19,5 @@ func (s *Service) RollBack(ctx context.Context, by saaf.By, reason string) error
 // Kept lists the active snapshot and behind it those that can be gone back to, each
 // replaced by the one before it.
 func (s *Service) Kept(ctx context.Context) ([]saaf.Snapshot, error) {
-	return s.store.KeptSnapshots(ctx, keepSnapshots)
+	return Kept(ctx, s.store, s.dir)
 }

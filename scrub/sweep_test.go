@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"context"
+	"encoding/binary"
 	"os"
 	"strings"
 	"testing"
@@ -130,5 +131,45 @@ func TestSweepGoesOnAfterARestart(t *testing.T) {
 	st := b.state()
 	if !st.AllChecked() || st.Sweep.Total != 3 || st.Sweep.Done != 3 || st.Sweep.Changed != 2 {
 		t.Errorf("it went on from %+v and ended with %+v", sw, st.Sweep)
+	}
+}
+
+// Damage that lists a number in an old snapshot must not hide that it came in since.
+func TestSweepOverADamagedOldSnapshot(t *testing.T) {
+	t.Parallel()
+	const p saaf.Phone = 7_000_000_007
+	b := crowded(t)
+	old := b.state().Active
+	b = b.reopen()
+	b.lists(7_000_000_001, p)
+	flipBit(t, snapshotPath(b.dir, old.SHA256), p)
+	b.rechecks()
+	if got := foundOf(b.leads()[p]); got != blocked {
+		t.Errorf("the pass left %v", got)
+	}
+}
+
+// flipBit damages what a snapshot file without categories says about a phone.
+func flipBit(t *testing.T, path string, p saaf.Phone) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const header, heads, bitmap = 4096, 10_000, 125_000
+	at := header + 12*heads
+	for head := range int(p / 1_000_000) {
+		if binary.LittleEndian.Uint32(data[header+12*head:]) > 0 {
+			at += bitmap
+		}
+	}
+	n := p % 1_000_000
+	data[at+int(n/8)] ^= 1 << (n % 8)
+	if err := os.Chmod(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	// In place, as a disk does it.
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -96,7 +96,8 @@ func (s *Store) AppliedFiles(ctx context.Context, id saaf.SnapshotID) (files map
 		  SELECT id, parent_id FROM snapshots WHERE id = $1
 		  UNION ALL
 		  SELECT s.id, s.parent_id FROM snapshots s JOIN lineage l ON s.id = l.parent_id)
-		SELECT f.sha256, f.snapshot_id FROM snapshot_files f JOIN lineage l ON f.snapshot_id = l.id`
+		SELECT f.sha256, f.snapshot_id FROM snapshot_files f JOIN lineage l ON f.snapshot_id = l.id
+		 ORDER BY f.snapshot_id`
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		files = make(map[saaf.SHA256]saaf.SnapshotID)
 		return query(conn, sqlAppliedFiles, func(r row) error {

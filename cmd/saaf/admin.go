@@ -74,8 +74,8 @@ const (
 )
 
 // awaitServers returns when every server that runs on the data directory has
-// taken the version and, unless it is 0, answers from the snapshot. The change
-// itself is stored in any case.
+// taken the version and, unless it is 0, answers from the snapshot, or from the one
+// that has replaced it meanwhile. The change itself is stored in any case.
 func (d dataFlags) awaitServers(ctx context.Context, st *store.Store, version int64, snapshot saaf.SnapshotID, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	tick := time.NewTicker(awaitEvery)
@@ -88,6 +88,13 @@ func (d dataFlags) awaitServers(ctx context.Context, st *store.Store, version in
 		servers, err := st.Servers(ctx)
 		if err != nil {
 			return err
+		}
+		if snapshot != 0 {
+			reg, err := st.Registry(ctx)
+			if err != nil {
+				return err
+			}
+			snapshot = reg.Active.ID
 		}
 		behind := len(servers) == 0
 		who := "the server that is starting"

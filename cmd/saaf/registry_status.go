@@ -81,7 +81,7 @@ func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
 			v.ActivatedAt, v.AllChecked = reg.ActivatedAt.Format(web.TimeLayout), reg.AllChecked()
 			v.Recheck = recheckOf(&reg)
 		}
-		kept, err := scrub.Kept(ctx, st)
+		kept, err := scrub.Kept(ctx, st, c.registryDir())
 		if err != nil {
 			return err
 		}
