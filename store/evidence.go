@@ -13,8 +13,8 @@ import (
 const ledgerColumns = `id, campaign_id, tenant_id, writer_id, seq, head, body, hash FROM ledger`
 
 func scanEntry(r row) saaf.EntryRow {
-	e := saaf.EntryRow{ID: saaf.EntryID(r.int64()), Campaign: saaf.CampaignID(r.int64()), Tenant: saaf.TenantID(r.int64()),
-		Writer: r.int64(), Seq: r.int64()}
+	e := saaf.EntryRow{ID: saaf.EntryID(r.number()), Campaign: saaf.CampaignID(r.number()), Tenant: saaf.TenantID(r.number()),
+		Writer: r.number(), Seq: r.number()}
 	e.Head, e.Body = r.bytes(), r.bytes()
 	if hash := r.bytes(); len(hash) == len(e.Hash) { // one of another length was not written here
 		copy(e.Hash[:], hash)
