@@ -124,6 +124,15 @@ func TestSuppressionScopes(t *testing.T) {
 						want[0] = made[0].ID
 					}
 					b.equal("suppressed by", want, ids)
+
+					// What was found before the list was made is not recorded as clean behind it.
+					checks := []Checked{{phone(1), verdict(saaf.NotRegistered, snap)}, {phone(3), verdict(saaf.NotRegistered, snap)}}
+					b.must(b.RecordChecks(t.Context(), tenant, env, saaf.SourceFile, asha, checks))
+					for k, check := range checks {
+						if check.Verdict.Suppression != want[k] || check.Verdict.Reason.Clean() != (want[k] == 0) {
+							t.Errorf("check %d of %s: recorded %+v; want suppressed by %s", k, env, check.Verdict, want[k])
+						}
+					}
 				}
 			}
 			_, err = b.Lift(t.Context(), made[0].TenantID, made[0].ID, saaf.SourceFile, asha, "over", finding(verdict(saaf.NotRegistered, snap)))
