@@ -3,7 +3,7 @@ package saaf
 // MaskNumbers hides all but the last four digits of everything in text that could
 // be a phone number, so that a record which is kept for years holds none: ten
 // digits in a row, or ten digits of which the first is 6 to 9 with whatever
-// [PhonePolicy.Parse] passes over between them.
+// [PhonePolicy.Parse] passes over between them, or the underscore of request ids.
 func MaskNumbers(text string) string {
 	runes := []rune(text)
 	for at := 0; at < len(runes); {
@@ -29,7 +29,7 @@ func digitRun(runes []rune, at int) (places []int) {
 		switch c := classify(runes[at]); {
 		case c <= 9:
 			places = append(places, at)
-		case c != charIgnored || len(places) == 0:
+		case c != charIgnored && runes[at] != '_' || len(places) == 0:
 			return places
 		}
 	}

@@ -24,6 +24,7 @@ func TestMaskNumbers(t *testing.T) {
 		"98765\u00a043210 and 98765\u201143210": "xxxxx\u00a0x3210 and xxxxx\u2011x3210",
 		"98765\u200b43210":                      "xxxxx\u200bx3210",
 		"9876543210 9123456789":                 "xxxxxxxxxx xxxxxx6789",
+		"req_98765_43210":                       "req_xxxxx_x3210",
 		"98७65४3210":                            "xxxxxx3210", // two scripts, which a push would not take
 
 		// What is no number of ten digits stays.

@@ -83,7 +83,7 @@ type call struct {
 
 // by names the caller for the evidence.
 func (c *call) by() saaf.By {
-	return saaf.By{Request: web.EventOf(c.r.Context()).RequestID, Actor: c.key.ID.String()}
+	return saaf.By{Request: saaf.MaskNumbers(web.EventOf(c.r.Context()).RequestID), Actor: c.key.ID.String()}
 }
 
 // serve checks, in the order of the contract: key, rate, scope, operator, campaign.

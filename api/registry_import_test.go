@@ -339,7 +339,9 @@ func TestRollBack(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
-		roll := func(body string) answer { return b.do("POST", "/dnd/registry:rollback", body, b.byOperator()) }
+		roll := func(body string) answer {
+			return b.do("POST", "/dnd/registry:rollback", body, b.byOperator(), with("X-Request-Id", "for-98765_43210"))
+		}
 		conflict := func(a answer, detail string) {
 			t.Helper()
 			a.fails(409, "nothing_to_roll_back", detail)
@@ -363,7 +365,7 @@ func TestRollBack(t *testing.T) {
 			t.Errorf("%s\n%s", a.body, view.body)
 		}
 		list, err := b.store.Activations(t.Context(), 3)
-		if err != nil || len(list) != 1 || !list[0].Rollback || list[0].Reason != "xxxxxx3210 called: the wrong file" || !strings.HasPrefix(list[0].By.Actor, "key_") {
+		if err != nil || len(list) != 1 || !list[0].Rollback || list[0].Reason != "xxxxxx3210 called: the wrong file" || !strings.HasPrefix(list[0].By.Actor, "key_") || list[0].By.Request != "for-xxxxx_x3210" {
 			t.Errorf("%+v, %v", list, err)
 		}
 		conflict(roll(`{"reason":"x"}`), `"The active snapshot is the first there was: there is nothing to go back to"`)

@@ -389,6 +389,22 @@ func TestVerifyEvidenceRefuses(t *testing.T) {
 			t.Errorf("%s: not found", what)
 		}
 	}
+	// Who reads them with another program than this one is told something else.
+	for what, change := range map[string][2]string{
+		"decisions before the decisions": {`"decisions":`, `"decisions": [], "decisions":`},
+		"the decisions in another case":  {`"decisions":`, `"decisions": [], "Decisions":`},
+		"a verdict before the verdict":   {`"dnd_clean": false`, `"dnd_clean": true, "dnd_clean": false`},
+		"the verdict in another case":    {`"dnd_clean": false`, `"dnd_clean": true, "dnd_cLean": false`},
+		"a name that only looks like it": {`"decisions":`, `"decisions": [], "deci\u017fions":`},
+	} {
+		changed := strings.Replace(string(text), change[0], change[1], 1)
+		if changed == string(text) {
+			t.Fatalf("%s: the export has no %s", what, change[0])
+		}
+		if err := VerifyEvidence(strings.NewReader(changed), key); err == nil {
+			t.Errorf("%s: not found", what)
+		}
+	}
 	for _, bad := range []string{"", "{}", "null", string(text) + "{}", strings.Replace(string(text), `"v": 1`, `"v": 1, "certified": true`, 1)} {
 		if err := VerifyEvidence(strings.NewReader(bad), key); err == nil {
 			t.Errorf("%.40q: taken", bad)

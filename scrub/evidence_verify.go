@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"bytes"
 	"crypto/ed25519"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"io"
 	"reflect"
 	"slices"
+	"strings"
 
 	"saaf"
 )
@@ -22,14 +24,21 @@ func VerifyEvidence(r io.Reader, key ed25519.PublicKey) error {
 
 // ReadEvidence reads an export and checks it as [VerifyEvidence] does.
 func ReadEvidence(r io.Reader, key ed25519.PublicKey) (*Evidence, error) {
+	text, err := io.ReadAll(r)
+	if err != nil {
+		return nil, err
+	}
 	ev := new(Evidence)
-	dec := json.NewDecoder(r)
+	dec := json.NewDecoder(bytes.NewReader(text))
 	dec.DisallowUnknownFields() // nothing may stand in it that nobody looks at
 	if err := dec.Decode(ev); err != nil {
 		return nil, fmt.Errorf("this is not an export of evidence: %w", err)
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("something stands behind the export")
+	}
+	if err := plainNames(json.NewDecoder(bytes.NewReader(text))); err != nil {
+		return nil, err
 	}
 	if ev.Version != 1 {
 		return nil, fmt.Errorf("the export has the version %d, which this program does not know", ev.Version)
@@ -45,6 +54,40 @@ func ReadEvidence(r io.Reader, key ed25519.PublicKey) (*Evidence, error) {
 		return nil, err
 	}
 	return ev, ev.compare()
+}
+
+// plainNames checks that every member is spelt as this program spells it and stands
+// once in its object. encoding/json takes any case and the last of several, and
+// other programs do not: they would read of the number what nobody has checked.
+func plainNames(dec *json.Decoder) error {
+	var open []map[string]bool // the names of each object that is open, nil for a list
+	name := false              // the next token is one
+	for {
+		token, err := dec.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if s, ok := token.(string); ok && name {
+			names := open[len(open)-1]
+			if strings.Trim(s, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" || names[s] {
+				return fmt.Errorf("the member %q of the export is spelt otherwise than here, or stands there twice", s)
+			}
+			names[s], name = true, false
+			continue
+		}
+		switch token {
+		case json.Delim('{'):
+			open = append(open, map[string]bool{})
+		case json.Delim('['):
+			open = append(open, nil)
+		case json.Delim('}'), json.Delim(']'):
+			open = open[:len(open)-1]
+		}
+		name = len(open) > 0 && open[len(open)-1] != nil
+	}
 }
 
 // openCheckpoints checks the signatures of the checkpoints and returns what they

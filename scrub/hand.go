@@ -130,5 +130,9 @@ func (s *Service) Check(ctx context.Context, tenant saaf.TenantID, env saaf.Envi
 		}
 		checks[i] = store.Checked{Phone: phones[i], Verdict: *v}
 	}
-	return verdicts, s.store.RecordChecks(ctx, tenant, env, s.source.Evidence(), by, checks)
+	err = s.store.RecordChecks(ctx, tenant, env, s.source.Evidence(), by, checks)
+	for i := range checks {
+		verdicts[i] = checks[i].Verdict
+	}
+	return verdicts, err
 }

@@ -275,6 +275,27 @@ func TestVerifyFindsEveryByteOfEntries(t *testing.T) {
 	}
 }
 
+// SQLite keeps 7x in a column of numbers and reads it as 7, and finds it by nothing:
+// the entry would be in the chain, and missing from the evidence of its tenant.
+func TestVerifyFindsNumbersThatAreText(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.history()
+	i := b.intrude()
+	for n, e := range b.entries() {
+		for _, column := range []string{"campaign_id", "tenant_id", "writer_id", "seq"} {
+			i.run(fmt.Sprintf("UPDATE ledger SET %[1]s = %[1]s || 'x' WHERE id = ?", column), int64(e.ID))
+			if _, p := i.broken(VerifyOptions{SkipLeads: true}); p == nil || p.Seq != int64(n+1) || p.Entry != e.ID {
+				t.Errorf("entry %d, %s is text: found %+v", n+1, column, p)
+			}
+			i.run(fmt.Sprintf("UPDATE ledger SET %[1]s = CAST(%[1]s AS INTEGER) WHERE id = ?", column), int64(e.ID))
+		}
+	}
+	if _, p := i.broken(VerifyOptions{}); p != nil {
+		t.Error("what was put right is broken:", p)
+	}
+}
+
 // firstMoved is the place at which the order of the chain changes when an entry gets
 // another id.
 func firstMoved(entries []saaf.EntryRow, n int, id saaf.EntryID) int64 {
@@ -613,7 +634,27 @@ func TestVerifyLooksForTheEntriesOfLeads(t *testing.T) {
 		}
 		i.run(fmt.Sprintf("UPDATE leads SET %s = ? WHERE id = ?", column), was, int64(lead.ID))
 	}
-	i.run("UPDATE leads SET first_entry = NULL, last_entry = NULL")
+	const unnamed = "the lead came in after the ledger was begun, and names no entry of how"
+	i.run("CREATE TEMP TABLE was AS SELECT * FROM leads")
+	for change, what := range map[string]string{
+		"reason = 2, status = 0":                "the lead stands at not_registered, and the entry it names says ncpr_full_block",
+		"last_entry = NULL":                     "the lead stands at ncpr_full_block, and the entry it names says not_registered",
+		"phone = phone + 1":                     "the lead has another number than the entry it names",
+		"first_entry = NULL, last_entry = NULL": unnamed,
+		"first_entry = NULL":                    unnamed,
+		"id = id + 1":                           "the lead names an entry that says nothing about it",
+	} {
+		i.run("UPDATE leads SET " + change)
+		if _, p := i.broken(VerifyOptions{}); p == nil || p.Lead == 0 || p.What != what {
+			t.Errorf("%s: found %+v", change, p)
+		}
+		i.run("DELETE FROM leads")
+		i.run("INSERT INTO leads SELECT * FROM was")
+	}
+	if _, p := i.broken(VerifyOptions{}); p != nil {
+		t.Error("what was put right is broken:", p)
+	}
+	i.run("UPDATE leads SET id = 1, first_entry = NULL, last_entry = NULL")
 	if rep, p := i.broken(VerifyOptions{}); p != nil || rep.Unnamed != 1 || rep.Leads != 1 {
 		t.Errorf("a lead from before there was a ledger: %+v, %v", rep, p)
 	}

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -13,8 +14,8 @@ import (
 const ledgerColumns = `id, campaign_id, tenant_id, writer_id, seq, head, body, hash FROM ledger`
 
 func scanEntry(r row) saaf.EntryRow {
-	e := saaf.EntryRow{ID: saaf.EntryID(r.int64()), Campaign: saaf.CampaignID(r.int64()), Tenant: saaf.TenantID(r.int64()),
-		Writer: r.int64(), Seq: r.int64()}
+	e := saaf.EntryRow{ID: saaf.EntryID(r.number()), Campaign: saaf.CampaignID(r.number()), Tenant: saaf.TenantID(r.number()),
+		Writer: r.number(), Seq: r.number()}
 	e.Head, e.Body = r.bytes(), r.bytes()
 	if hash := r.bytes(); len(hash) == len(e.Hash) { // one of another length was not written here
 		copy(e.Hash[:], hash)
@@ -140,7 +141,9 @@ type Checked struct {
 }
 
 // RecordChecks leaves evidence of checks that a caller asked for: what was answered
-// can be proved as that of leads can.
+// can be proved as that of leads can. The lists are held against them once more, in
+// its transaction, so that no check found clean what had been suppressed before;
+// list says afterwards what is recorded.
 func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, source string, by saaf.By, list []Checked) error {
 	if len(list) == 0 {
 		return nil
@@ -150,10 +153,18 @@ func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, env saaf
 	for i := range list {
 		hashes[i] = hasher.Hash(list[i].Phone)
 	}
+	asked := slices.Clone(list)
 	err := s.write(ctx, len(list), func(t *tx) error {
 		t.wrote = true
+		copy(list, asked)
+		index, err := t.suppressed()
+		if err != nil {
+			return err
+		}
+		global := t.hasher(0).Hash
 		for i := range list {
 			v := &list[i].Verdict
+			index.hold(v, campaignRef{tenant: tenant, env: env}, &judged{phone: list[i].Phone, hash: hashes[i], global: global, now: t.now})
 			e, err := t.entry(entryKey{tenant: tenant, env: env, stage: saaf.StageManual, snapshot: v.Snapshot.ID, source: source})
 			if err != nil {
 				return err

@@ -60,46 +60,41 @@ func (s *Store) ErasuresByPhone(ctx context.Context, tenant saaf.TenantID, phone
 	return list, wrap("list erasures", err)
 }
 
-// LeadEntries is what a page of leads names in the ledger.
-type LeadEntries struct {
-	Leads   int         // on the page; none: there are no more
-	Last    saaf.LeadID // where the next page begins
-	Unnamed int         // leads that name no entry: they came in before there was a ledger
-	Missing []LeadEntry // entries that are named and are not there
-}
-
-// LeadEntry is an entry of the ledger that a lead names.
+// LeadEntry is what a lead says of itself, and where the ledger must say the same.
 type LeadEntry struct {
-	Lead  saaf.LeadID
-	Entry saaf.EntryID
+	Lead   saaf.LeadID
+	Phone  saaf.Phone
+	Reason saaf.VerdictReason
+	First  saaf.EntryID // how it came in; 0: before there was a ledger
+	Last   saaf.EntryID // its latest decision; 0: the first is
 }
 
-// LeadEntries looks up the entries that leads of a campaign name, from above the
-// given lead, a page at a time. An entry of another campaign counts as missing.
-func (s *Store) LeadEntries(ctx context.Context, campaign saaf.CampaignID, above saaf.LeadID) (page LeadEntries, err error) {
+// LeadEntries lists leads of a campaign with the entries they name, from above the
+// given lead, a page at a time.
+func (s *Store) LeadEntries(ctx context.Context, campaign saaf.CampaignID, above saaf.LeadID) (list []LeadEntry, err error) {
 	const leadPage = 5000
 	const sqlLeadEntries = `
-		SELECT l.id, l.first_entry, l.last_entry,
-		  EXISTS (SELECT 1 FROM ledger e WHERE e.id = l.first_entry AND e.campaign_id = l.campaign_id),
-		  EXISTS (SELECT 1 FROM ledger e WHERE e.id = l.last_entry AND e.campaign_id = l.campaign_id)
-		  FROM leads l WHERE l.campaign_id = $1 AND l.id > $2 ORDER BY l.id LIMIT $3`
+		SELECT id, phone, reason, first_entry, last_entry
+		  FROM leads WHERE campaign_id = $1 AND id > $2 ORDER BY id LIMIT $3`
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		page = LeadEntries{}
+		list = nil
 		return query(conn, sqlLeadEntries, func(r row) error {
-			lead, first, last := saaf.LeadID(r.int64()), saaf.EntryID(r.int64()), saaf.EntryID(r.int64())
-			firstThere, lastThere := r.bool(), r.bool()
-			page.Leads, page.Last = page.Leads+1, lead
-			if first == 0 && last == 0 {
-				page.Unnamed++
-			}
-			if first != 0 && !firstThere {
-				page.Missing = append(page.Missing, LeadEntry{lead, first})
-			}
-			if last != 0 && !lastThere {
-				page.Missing = append(page.Missing, LeadEntry{lead, last})
-			}
+			list = append(list, LeadEntry{Lead: saaf.LeadID(r.int64()), Phone: saaf.Phone(r.int64()), Reason: saaf.VerdictReason(r.int64()),
+				First: saaf.EntryID(r.int64()), Last: saaf.EntryID(r.int64())})
 			return nil
 		}, campaign, above, leadPage)
 	})
-	return page, wrap("read the entries of leads", err)
+	return list, wrap("read the entries of leads", err)
+}
+
+// EntryOf reads an entry of a campaign; there is false when it has none with the id.
+func (s *Store) EntryOf(ctx context.Context, campaign saaf.CampaignID, id saaf.EntryID) (e saaf.EntryRow, there bool, err error) {
+	const sqlEntryOf = `SELECT ` + ledgerColumns + ` WHERE id = $1 AND campaign_id = $2`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sqlEntryOf, func(r row) error {
+			e, there = scanEntry(r), true
+			return nil
+		}, id, campaign)
+	})
+	return e, there, wrap("read entry", err)
 }

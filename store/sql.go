@@ -150,6 +150,17 @@ func (r row) column() int {
 
 func (r row) int64() int64 { return r.stmt.ColumnInt64(r.column()) }
 func (r row) int() int     { return int(r.int64()) }
+
+// number is an integer that a statement finds as one, -1 for a value that SQLite
+// would only convert to one: 7x is read as 7, and found by nobody who looks for 7.
+func (r row) number() int64 {
+	c := r.column()
+	if r.stmt.ColumnType(c) != sqlite.TypeInteger {
+		return -1
+	}
+	return r.stmt.ColumnInt64(c)
+}
+
 func (r row) bool() bool   { return r.int64() != 0 }
 func (r row) text() string { return r.stmt.ColumnText(r.column()) }
 func (r row) time() time.Time {

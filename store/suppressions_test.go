@@ -124,6 +124,15 @@ func TestSuppressionScopes(t *testing.T) {
 						want[0] = made[0].ID
 					}
 					b.equal("suppressed by", want, ids)
+
+					// What was found before the list was made is not recorded as clean behind it.
+					checks := []Checked{{phone(1), verdict(saaf.NotRegistered, snap)}, {phone(3), verdict(saaf.NotRegistered, snap)}}
+					b.must(b.RecordChecks(t.Context(), tenant, env, saaf.SourceFile, asha, checks))
+					for k, check := range checks {
+						if check.Verdict.Suppression != want[k] || check.Verdict.Reason.Clean() != (want[k] == 0) {
+							t.Errorf("check %d of %s: recorded %+v; want suppressed by %s", k, env, check.Verdict, want[k])
+						}
+					}
 				}
 			}
 			_, err = b.Lift(t.Context(), made[0].TenantID, made[0].ID, saaf.SourceFile, asha, "over", finding(verdict(saaf.NotRegistered, snap)))
@@ -430,4 +439,38 @@ func TestSuppressionsAreListed(t *testing.T) {
 			b.equal(name, c.want, got)
 		}
 	}
+}
+
+// A suppression that is prolonged after it was found to be over, and before the
+// writer gets to end it, goes on.
+func TestProlongedWhileItEnds(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		snap := b.activate(20_000)
+		id := b.addTo(b.tenant, saaf.Live, b.campaign, phone(1), snap)
+		suppress := func(hours time.Duration) error {
+			_, err := b.Suppress(t.Context(), b.tenant, saaf.Live, []NewSuppression{{Scope: saaf.TenantScope, Phone: phone(1), Expires: time.Now().Add(hours * time.Hour)}}, asha)
+			return err
+		}
+		b.must(suppress(1))
+		time.Sleep(2 * time.Hour)
+		release := b.block()
+		prolonged, expired := make(chan error, 1), make(chan error, 1)
+		go func() { prolonged <- suppress(5) }()
+		synctest.Wait()
+		n := -1
+		go func() {
+			var err error
+			n, err = b.ExpireSuppressions(t.Context(), time.Now(), smallRows, saaf.SourceFile, finding(verdict(saaf.NotRegistered, snap)))
+			expired <- err
+		}()
+		synctest.Wait()
+		release()
+		b.must(<-prolonged)
+		b.must(<-expired)
+		if l := b.lead(b.campaign, id); n != 0 || l.Status != saaf.LeadDND || l.Verdict.Reason != saaf.Suppressed {
+			t.Errorf("%d ended, the lead is %s, %s", n, l.Status, l.Verdict.Reason)
+		}
+	})
 }

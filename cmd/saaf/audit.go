@@ -27,7 +27,7 @@ type auditVerifyCmd struct {
 	PublicKey  string   `placeholder:"KEY" help:"Public key that must have signed; without it that of the data directory counts."`
 	Checkpoint []string `type:"existingfile" placeholder:"FILE" help:"A checkpoint that was kept elsewhere, as printed; repeat for more."`
 	Export     string   `type:"existingfile" placeholder:"FILE" help:"Verify this export instead of the ledger. With --public-key no data directory is needed."`
-	Leads      bool     `default:"true" negatable:"" help:"Also look for the entries that leads name (on by default)."`
+	Leads      bool     `default:"true" negatable:"" help:"Also hold leads against the entries they name (on by default)."`
 	dataFlags
 }
 
@@ -35,8 +35,9 @@ func (auditVerifyCmd) Help() string {
 	return `Reads the whole ledger. Exits 1 and names the first broken entry when something is wrong, and says how much before it is
 good. It may run beside a server.
 
-What was written since the newest checkpoint could be cut off without a trace, and somebody who has signing.pem could write
-everything anew. Against both, keep what saaf audit checkpoint prints with somebody else and pass it here.
+The newest records could be cut off without a trace together with their checkpoints, and somebody who has signing.pem, or
+puts another key in its place, could write everything anew. Against both, keep what saaf audit checkpoint prints with
+somebody else and pass it here.
 
     saaf audit verify
     saaf audit verify --public-key KEY --checkpoint lodged-2026-11-25.txt
