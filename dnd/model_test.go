@@ -1,17 +1,31 @@
 package dnd
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"testing"
 
-	"saaf"
-
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
+
+	"saaf"
 )
+
+// A run of the model writes files, so that fewer of them are made than usual;
+// -rapid.checks asks for more.
+func init() {
+	checks := "25"
+	if os.Getenv("SAAF_LONG") != "" {
+		checks = "1000"
+	}
+	if err := flag.Set("rapid.checks", checks); err != nil {
+		panic(err)
+	}
+}
 
 // registry is what a registry holds, the slow and obvious way.
 type registry map[saaf.Phone]map[int]bool // no category is a full block
