@@ -501,3 +501,15 @@ func TestRollBackToADamagedSnapshot(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A roll-back that an import has overtaken leaves what the import made active.
+func TestRollBackOvertaken(t *testing.T) {
+	t.Parallel()
+	b, base := based(t)
+	left := b.imports(b.full(rows("A", numbers(6_000_000_000, 201)...))).Snapshot
+	active := b.imports(b.full(rows("A", numbers(6_000_000_000, 202)...))).Snapshot
+	_, _, err := b.store.RollBack(t.Context(), left.ID, base.ID, saaf.By{Actor: "test"}, "a wrong file")
+	if saaf.ErrorCode(err) != saaf.Conflict || b.state().Active.ID != active.ID {
+		t.Errorf("%v; active is %v", err, b.state().Active.ID)
+	}
+}
