@@ -19,6 +19,7 @@ type ImportRequest struct {
 	Override      string                // why refusals that can be lifted shall be lifted
 	By            saaf.By               // who imports
 	Import        saaf.RegistryImportID // the import over the API that this is, 0 for none
+	SHA256        saaf.SHA256           // of the one file, zero for not known: another content is not activated
 	Progress      func(dnd.Progress)
 }
 
@@ -75,7 +76,13 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 	if report.NoOp != 0 {
 		return ImportResult{Report: report, Snapshot: *reg.Active}, nil
 	}
-	snap, version, err := st.ActivateSnapshot(ctx, snapshotRecord(report, reg.Active, req), active, store.Cause{By: req.By, Import: req.Import})
+	var snap saaf.Snapshot
+	var version int64
+	if req.SHA256 != (saaf.SHA256{}) && report.Files[0].SHA256 != req.SHA256 {
+		err = errUploadDamaged
+	} else {
+		snap, version, err = st.ActivateSnapshot(ctx, snapshotRecord(report, reg.Active, req), active, store.Cause{By: req.By, Import: req.Import})
+	}
 	// Also after a failure and for a caller who has gone: what was built for
 	// nothing must not stay.
 	if perr := lock.prune(context.WithoutCancel(ctx), st, keepSnapshots); perr != nil {
@@ -86,6 +93,9 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 	}
 	return ImportResult{Report: report, Snapshot: snap, Version: version}, nil
 }
+
+var errUploadDamaged = &saaf.Error{Code: saaf.Unavailable, Word: "upload_damaged",
+	Message: "The uploaded file is no longer what arrived: check the disk of the server and upload it again"}
 
 // snapshotRecord is what the register keeps of an import.
 func snapshotRecord(r *dnd.Report, base *saaf.Snapshot, req ImportRequest) saaf.Snapshot {

@@ -28,8 +28,8 @@ func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir stri
 	}
 	path := filepath.Join(uploadDir, im.File)
 	var recorded time.Time
-	res, err := Import(ctx, st, registryDir, ImportRequest{
-		Files: []string{path}, Mode: im.Mode, EffectiveDate: im.EffectiveDate, Override: im.Override, By: im.By, Import: id,
+	req := ImportRequest{
+		Files: []string{path}, Mode: im.Mode, EffectiveDate: im.EffectiveDate, Override: im.Override, By: im.By, Import: id, SHA256: im.SHA256,
 		Progress: func(p dnd.Progress) {
 			if time.Since(recorded) < importRecordEvery {
 				return
@@ -39,7 +39,12 @@ func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir stri
 			// Only for people who look: the next one tries again.
 			_ = st.ImportMoved(ctx, id, im.ImportProgress)
 		},
-	})
+	}
+	res, err := Import(ctx, st, registryDir, req)
+	// Another one was quicker: nobody should have to send the file again for that.
+	for tries := 1; overtaken(err) && tries < importTries; tries++ {
+		res, err = Import(ctx, st, registryDir, req)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err() // to be done again
 	}
@@ -48,6 +53,15 @@ func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir stri
 		err = nil // it stands in the record
 	}
 	return errors.Join(err, patiently(ctx, func() error { return st.ImportEnded(ctx, ended) }), os.Remove(path))
+}
+
+// importTries is how often an import is begun that others overtake.
+const importTries = 3
+
+// overtaken reports whether another snapshot was activated while one was built.
+func overtaken(err error) bool {
+	e, ok := errors.AsType[*saaf.Error](err)
+	return ok && e.Word == "registry_moved"
 }
 
 // importEnd is what is recorded of an import that has ended.

@@ -261,13 +261,27 @@ func (m *model) recheck() {
 	}
 }
 
-// judge is the rules for one lead in a few lines.
+// ended judges the lead of a phone whose suppression has ended: by the snapshot that
+// is answered from, if that is the active one.
+func (m *model) ended(p saaf.Phone) {
+	reason, by := m.finds(p)
+	if by != 0 && by != m.active.id {
+		reason, by = saaf.RegistryUnavailable, 0
+	}
+	m.judgeAs(p, reason, by)
+}
+
 func (m *model) judge(p saaf.Phone) {
+	reason, by := m.finds(p)
+	m.judgeAs(p, reason, by)
+}
+
+// judgeAs is the rules for one lead in a few lines.
+func (m *model) judgeAs(p saaf.Phone, reason saaf.VerdictReason, by saaf.SnapshotID) {
 	l, there := m.leads[p]
 	if !there {
 		return
 	}
-	reason, by := m.finds(p)
 	is := l.Found
 	wasBlocked := is.reason != saaf.NotRegistered && is.reason.Checked() || is.status == saaf.LeadDND
 	switch {
@@ -415,7 +429,7 @@ func (m *model) lift() {
 		m.Fatal(err)
 	}
 	delete(m.optOuts, p)
-	m.judge(p)
+	m.ended(p)
 }
 
 // expire ends what is over in half a day.
@@ -427,7 +441,7 @@ func (m *model) expire() {
 	for p, o := range m.optOuts {
 		if !o.expires.IsZero() {
 			delete(m.optOuts, p)
-			m.judge(p)
+			m.ended(p)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package scrub
 import (
 	"context"
 	"crypto/rand"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -10,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"saaf"
 	"saaf/store"
@@ -44,21 +46,31 @@ func (s *Service) Upload(ctx context.Context, req UploadRequest, body io.Reader)
 	}
 	s.uploading.Store(name, true)
 	defer s.uploading.Delete(name)
-	n, err := io.Copy(f, body)
-	err = errors.Join(err, f.Sync(), f.Close())
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(f, sum), body)
+	err = errors.Join(err, f.Sync(), f.Close(), syncDir(s.uploads))
 	if err == nil && n == 0 {
 		err = &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: []saaf.FieldError{{Loc: []string{"body"},
 			Msg: "the body is empty: send the registry file itself, .csv, .csv.gz or .zip", Type: "value_error.missing"}}}
 	}
 	if err == nil {
 		im, err = s.store.QueueImport(ctx, store.RegistryImport{Mode: req.Mode, EffectiveDate: req.EffectiveDate,
-			Override: req.Override, File: name, By: req.By, ImportProgress: store.ImportProgress{BytesTotal: n}})
+			Override: req.Override, File: name, SHA256: saaf.SHA256(sum.Sum(nil)), By: req.By, ImportProgress: store.ImportProgress{BytesTotal: n}})
 	}
 	if err != nil {
 		return im, errors.Join(err, os.Remove(path))
 	}
 	s.imports.ring()
 	return im, nil
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // bell wakes a worker; rings while it works are not lost and not counted.
@@ -70,6 +82,9 @@ func (b bell) ring() {
 	default:
 	}
 }
+
+// importsEvery is how often imports are looked for that nobody rang for.
+const importsEvery = 10 * time.Second
 
 // RunImports does the imports that came over the API, one after the other, until
 // ctx ends. One that a crash cut short is done again; had it activated its snapshot
@@ -98,6 +113,7 @@ func (s *Service) RunImports(ctx context.Context) error {
 		}
 		select {
 		case <-s.imports:
+		case <-time.After(importsEvery): // what an error left
 		case <-ctx.Done():
 			return nil
 		}

@@ -225,6 +225,10 @@ func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason
 	if err != nil {
 		return 0, err
 	}
+	active, err := t.activeSnapshot()
+	if err != nil {
+		return 0, err
+	}
 	for _, c := range campaigns {
 		leads, err := t.leadsOf(c, s)
 		if err != nil {
@@ -234,6 +238,11 @@ func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason
 			r := Recheck{Lead: l}
 			if find != nil {
 				r.Verdict = find([]saaf.Phone{l.Phone})[0]
+				if id := r.Verdict.Snapshot.ID; id != 0 && id != active {
+					// All leads may have been re-checked by the active one already: nobody
+					// would look at this one again.
+					r.Verdict = saaf.Verdict{Reason: saaf.RegistryUnavailable}
+				}
 			}
 			done, _, err := t.recheck(c, &r, judging{stage: saaf.StageRescrub, source: source, by: by, reason: reason})
 			if err != nil {
@@ -245,6 +254,16 @@ func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason
 		}
 	}
 	return changed, nil
+}
+
+// activeSnapshot is the active snapshot, 0 when there is none.
+func (t *tx) activeSnapshot() (id saaf.SnapshotID, err error) {
+	const sqlActiveSnapshot = `SELECT active_snapshot_id FROM deployment`
+	err = query(t.conn, sqlActiveSnapshot, func(r row) error {
+		id = saaf.SnapshotID(r.int64())
+		return nil
+	})
+	return id, err
 }
 
 // The finding stands in it as a number, for the index of the suppressed leads.

@@ -17,7 +17,8 @@ type RegistryImport struct {
 	Mode          saaf.ImportMode
 	EffectiveDate saaf.Date
 	Override      string
-	File          string // its name in the upload directory
+	File          string      // its name in the upload directory
+	SHA256        saaf.SHA256 // of what arrived
 	By            saaf.By
 	ImportProgress
 	Warnings   []string
@@ -59,13 +60,14 @@ const (
 )
 
 const importColumns = `
-	id, state, mode, effective_date, override, file, actor, request_id, stage, bytes_total, bytes_done,
+	id, state, mode, effective_date, override, file, sha256, actor, request_id, stage, bytes_total, bytes_done,
 	rows_read, rows_active, rows_deleted, malformed, conflicts, warnings, refusals, problem, snapshot_id, created_at, finished_at
 	FROM registry_imports`
 
 func scanImport(r row) (im RegistryImport, err error) {
 	im.ID, im.State, im.Mode, im.EffectiveDate = saaf.RegistryImportID(r.int64()), ImportState(r.text()), saaf.ImportMode(r.text()), saaf.Date(r.int64())
 	im.Override, im.File = r.text(), r.text()
+	copy(im.SHA256[:], r.bytes())
 	im.By = saaf.By{Actor: r.text(), Request: r.text()}
 	im.Stage, im.BytesTotal, im.BytesDone = r.text(), r.int64(), r.int64()
 	im.Rows, im.RowsActive, im.RowsDeleted, im.Malformed, im.Conflicts = r.int64(), r.int64(), r.int64(), r.int64(), r.int64()
@@ -85,10 +87,10 @@ func (s *Store) QueueImport(ctx context.Context, im RegistryImport) (RegistryImp
 		im.ID, im.State, im.CreatedAt = saaf.RegistryImportID(t.ids.Next()), ImportQueued, t.now
 		im.Override = saaf.MaskNumbers(im.Override)
 		const sqlInsertImport = `
-			INSERT INTO registry_imports (id, state, mode, effective_date, override, file, actor, request_id, stage, bytes_total, bytes_done,
+			INSERT INTO registry_imports (id, state, mode, effective_date, override, file, sha256, actor, request_id, stage, bytes_total, bytes_done,
 			  rows_read, rows_active, rows_deleted, malformed, conflicts, warnings, refusals, problem, snapshot_id, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, '', $9, 0, 0, 0, 0, 0, 0, $10, $10, '', NULL, $11)`
-		_, err := t.exec(sqlInsertImport, im.ID, im.State, im.Mode, im.EffectiveDate, im.Override, im.File,
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, 0, 0, 0, 0, 0, 0, $11, $11, '', NULL, $12)`
+		_, err := t.exec(sqlInsertImport, im.ID, im.State, im.Mode, im.EffectiveDate, im.Override, im.File, im.SHA256[:],
 			im.By.Actor, im.By.Request, im.BytesTotal, "[]", t.now)
 		return err
 	})

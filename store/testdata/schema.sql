@@ -147,6 +147,7 @@ CREATE TABLE registry_imports (
   effective_date BIGINT NOT NULL,
   override       TEXT   NOT NULL,
   file           TEXT   NOT NULL, -- as it is named in the upload directory
+  sha256         BLOB   NOT NULL, -- of what arrived
   actor          TEXT   NOT NULL,
   request_id     TEXT   NOT NULL,
   stage          TEXT   NOT NULL,
