@@ -1,11 +1,15 @@
 package dnd
 
-import "os"
+import (
+	"os"
+	"time"
+)
 
 // steadyWriter writes a file from front to back and has it on the disk never far
 // behind. Left to itself the system collects a whole snapshot and writes it when it
 // is synced, and everybody else who waits for the same disk in that second waits
-// with it: each push of a server beside the import.
+// with it: each push of a server beside the import. Half of the time it leaves the
+// disk to them.
 type steadyWriter struct {
 	file *os.File
 	at   int64 // written
@@ -23,7 +27,9 @@ func (w *steadyWriter) Write(p []byte) (n int, err error) {
 		k, err = w.file.Write(p[:min(len(p), steadyStep)])
 		n, p = n+k, p[k:]
 		if w.at += int64(k); w.at-w.sent >= steadyStep {
+			start := time.Now()
 			writeBack(w.file, w.done, w.sent-w.done, true)
+			time.Sleep(time.Since(start))
 			writeBack(w.file, w.sent, w.at-w.sent, false)
 			w.done, w.sent = w.sent, w.at
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -34,6 +35,10 @@ type Config struct {
 
 	// Readers is the number of read connections, default 4.
 	Readers int
+
+	// WriteBack leaves writing the log back to [Store.RunWriteBack], which must run
+	// then. Otherwise commits do it now and then, as commands need it.
+	WriteBack bool
 
 	// QueueSingles and QueueLeads bound what waits for the writer: requests of a
 	// few rows, and leads in bulk requests. Default 4,096 and 32,000. A full
@@ -66,6 +71,9 @@ type Store struct {
 	erasing bell // rung when a person was erased
 	secrets secrets
 	hashers sync.Map // saaf.TenantID to *saaf.PhoneHasher
+
+	commits   atomic.Int64 // that the writer has made
+	finishLog atomic.Bool  // set by RunWriteBack: the writer has the rest of the log written back
 
 	// Of the writer, used by its transactions alone.
 	index suppressionIndex
@@ -116,6 +124,11 @@ func (s *Store) prepare(ctx context.Context, path string) error {
 	}
 	if s.ids, err = saaf.NewIDSource(s.cfg.Node, floor); err != nil {
 		return err
+	}
+	if s.cfg.WriteBack {
+		if err := sqlitex.ExecuteTransient(s.conn, "PRAGMA wal_autocheckpoint = 0", nil); err != nil {
+			return err
+		}
 	}
 	if err := s.loadSecrets(); err != nil {
 		return err

@@ -177,6 +177,12 @@ func (s *Store) Run(ctx context.Context) error {
 		if err := s.commit(group); err != nil {
 			return fmt.Errorf("store: %w", err)
 		}
+		s.commits.Add(1)
+		if s.finishLog.Swap(false) {
+			if _, _, err := writeBack(s.conn); err != nil {
+				return fmt.Errorf("store: write the log back: %w", err)
+			}
+		}
 	}
 }
 

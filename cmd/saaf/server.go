@@ -89,7 +89,7 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("%w: choose another address with --listen", err)
 	}
-	if s.store, err = store.Open(ctx, store.Config{Dir: cfg.DataDir}); err != nil {
+	if s.store, err = store.Open(ctx, store.Config{Dir: cfg.DataDir, WriteBack: true}); err != nil {
 		return nil, err
 	}
 	s.auth = auth.NewService(s.store)
@@ -145,6 +145,7 @@ func (s *server) start(ctx context.Context) error {
 	run(s.scrub.Run)
 	run(s.scrub.RunImports)
 	run(s.store.RunPurge)
+	run(s.store.RunWriteBack)
 	run(s.finishErasures)
 	run(s.watch)
 	run(s.serve)

@@ -1,0 +1,75 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
+)
+
+// What is committed stands in the log, and has to be written back into the database
+// file before the log can begin anew. SQLite does that inside a commit, once the
+// log is long: then everybody waits, for half a second when a re-check has touched
+// pages all over the file. So a goroutine of its own does nearly all of it beside
+// the writer, syncs the file, and leaves the writer a short rest to finish between
+// two transactions: beside a steady writer nobody else ever reaches the end.
+const (
+	writeBackEvery = 100 * time.Millisecond
+	writeBackFrom  = 8192 // pages in the log, 32 MB
+	writeBackRest  = 2000 // pages that are left to the writer
+)
+
+// RunWriteBack writes the log back until ctx ends. The store must have been opened
+// with Config.WriteBack.
+func (s *Store) RunWriteBack(ctx context.Context) error {
+	conn, err := openConn(ctx, s.path(), sqlite.OpenReadWrite|sqlite.OpenWAL)
+	if err != nil {
+		return wrap("write the log back", err)
+	}
+	defer conn.Close()
+	conn.SetInterrupt(ctx.Done())
+	file, err := rawFile(s.path())
+	if err != nil {
+		return wrap("write the log back", err)
+	}
+	tick := time.NewTicker(writeBackEvery)
+	defer tick.Stop()
+	seen := int64(0)
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		commits := s.commits.Load()
+		if commits == seen {
+			continue
+		}
+		seen = commits
+		log, done, err := writeBack(conn)
+		if err != nil {
+			return stopped(ctx, err)
+		}
+		if log < writeBackFrom || log-done > writeBackRest {
+			continue
+		}
+		// What the writer syncs then is little more than what it writes.
+		if err := file.Sync(); err != nil {
+			return stopped(ctx, err)
+		}
+		s.finishLog.Store(true)
+	}
+}
+
+// writeBack writes back what it can without waiting for anybody. It returns how many
+// pages are in the log and how many of them are written back.
+func writeBack(conn *sqlite.Conn) (log, done int64, err error) {
+	err = sqlitex.ExecuteTransient(conn, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{
+		ResultFunc: func(stmt *sqlite.Stmt) error {
+			log, done = stmt.ColumnInt64(1), stmt.ColumnInt64(2)
+			return nil
+		},
+	})
+	return log, done, notBusy(err)
+}
