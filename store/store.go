@@ -40,6 +40,8 @@ type Config struct {
 	// then. Otherwise commits do it now and then, as commands need it.
 	WriteBack bool
 
+	writeBackFrom int64 // pages in the log; for tests
+
 	// QueueSingles and QueueLeads bound what waits for the writer: requests of a
 	// few rows, and leads in bulk requests. Default 4,096 and 32,000. A full
 	// queue answers Unavailable.
@@ -50,6 +52,9 @@ type Config struct {
 func (c *Config) setDefaults() {
 	if c.Readers <= 0 {
 		c.Readers = 4
+	}
+	if c.writeBackFrom <= 0 {
+		c.writeBackFrom = writeBackFrom
 	}
 	if c.QueueSingles <= 0 {
 		c.QueueSingles = 4096

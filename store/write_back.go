@@ -17,7 +17,7 @@ import (
 const (
 	writeBackEvery = 100 * time.Millisecond
 	writeBackFrom  = 8192 // pages in the log, 32 MB
-	writeBackRest  = 2000 // pages that are left to the writer
+	writeBackShare = 4    // of them the writer is left at most so large a part
 )
 
 // RunWriteBack writes the log back until ctx ends. The store must have been opened
@@ -51,7 +51,7 @@ func (s *Store) RunWriteBack(ctx context.Context) error {
 		if err != nil {
 			return stopped(ctx, err)
 		}
-		if log < writeBackFrom || log-done > writeBackRest {
+		if log < s.cfg.writeBackFrom || log-done > s.cfg.writeBackFrom/writeBackShare {
 			continue
 		}
 		// What the writer syncs then is little more than what it writes.
