@@ -227,7 +227,7 @@ func (j *job) write(ctx context.Context, o *outline) (err error) {
 	defer func() { err = errors.Join(err, f.discard()) }()
 
 	sum := sha256.New()
-	out := bufio.NewWriterSize(io.MultiWriter(f, sum), bitmapSize) // blocks go past it
+	out := bufio.NewWriterSize(io.MultiWriter(&steadyWriter{file: f.File}, sum), bitmapSize) // blocks go past it
 	r, err := j.writeTo(ctx, out, o)
 	if err != nil {
 		return err

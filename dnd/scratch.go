@@ -19,8 +19,8 @@ import (
 //
 // What that costs: as much free disk as the import needs memory, and writes to
 // it, because the system writes changed pages out after half a minute even
-// though nobody will read them. Every piece is written with zeros before it is
-// mapped. A disk that is full is an error there; a page without a place on the
+// though nobody will read them. Every piece gets its place on the disk before it
+// is mapped. A disk that is full is an error there; a page without a place on the
 // disk would kill the process later. Pages that are written out cost another
 // fault when they change again.
 //
@@ -64,10 +64,8 @@ func (s *scratch) grow(n int) error {
 	page := os.Getpagesize()
 	size := min(firstPiece<<min(len(s.pieces), 16), lastPiece)
 	size = (max(size, n) + page - 1) / page * page
-	for at := 0; at < size; at += len(zeros) {
-		if _, err := s.file.WriteAt(zeros[:min(len(zeros), size-at)], s.size+int64(at)); err != nil {
-			return err
-		}
+	if err := s.room(int64(size)); err != nil {
+		return err
 	}
 	piece, err := unix.Mmap(int(s.file.Fd()), s.size, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 	if err != nil {
@@ -76,6 +74,19 @@ func (s *scratch) grow(n int) error {
 	prefault(piece)
 	s.size += int64(size)
 	s.pieces, s.left = append(s.pieces, piece), piece
+	return nil
+}
+
+// room gives the next bytes of the file their place on the disk.
+func (s *scratch) room(size int64) error {
+	if ok, err := reserve(s.file, s.size, size); ok || err != nil {
+		return err
+	}
+	for at := int64(0); at < size; at += int64(len(zeros)) {
+		if _, err := s.file.WriteAt(zeros[:min(int64(len(zeros)), size-at)], s.size+at); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
