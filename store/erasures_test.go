@@ -385,5 +385,8 @@ func TestEraseByEnvironment(t *testing.T) {
 			}
 			b.checkCounts(campaign)
 		}
+		if n := b.number(`SELECT count(*) FROM suppressions WHERE environment = 'live' AND phone IS NOT NULL`); (n == 1) != (c.env == saaf.Test) {
+			t.Errorf("after %s: %d suppressions of live campaigns have the phone", c.env, n)
+		}
 	}
 }

@@ -68,6 +68,12 @@ func TestReleaseLeads(t *testing.T) {
 		if l := b.lead(b.campaign, held[1]); l.Status != saaf.LeadPending || l.Verdict != verdict(saaf.NotRegistered, snap) || !l.UpdatedAt.Equal(time.Now()) {
 			t.Errorf("clean: %+v", l)
 		}
+		chain := b.chain()
+		for _, r := range b.headOf(&chain[len(chain)-1]).Requests {
+			if r.Reason != "consent of xxxxxx3210" {
+				t.Errorf("the evidence says %q", r.Reason)
+			}
+		}
 		b.equal("nobody is held any more", Released{}, release(saaf.NotRegistered, ids...))
 		b.force(b.campaign, held[1], saaf.LeadHeld, verdict(saaf.HeldAfterBlock, old))
 		b.equal("blocked again", Released{StillBlocked: 1}, release(saaf.FullBlock, held[1]))

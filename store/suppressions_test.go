@@ -474,3 +474,42 @@ func TestProlongedWhileItEnds(t *testing.T) {
 		}
 	})
 }
+
+// A lead that was held against a list which was then undone with its group is not
+// on any.
+func TestPushBesideASuppressionThatIsUndone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := setup(t)
+		snap := b.activate(20_000)
+		release := b.block()
+		tries := 0
+		suppressed := b.later(0, func(x *tx) error {
+			if tries++; tries > 1 {
+				return nil
+			}
+			_, err := x.suppress(b.tenant, saaf.Live, &NewSuppression{Scope: saaf.TenantScope, Phone: phone(1)}, asha)
+			return err
+		})
+		synctest.Wait()
+		batch, added := b.push(t.Context(), NewLead{Phone: phone(1), Verdict: verdict(saaf.NotRegistered, snap)})
+		synctest.Wait()
+		spoilt := b.later(0, func(x *tx) error {
+			x.wrote = true
+			return saaf.ErrLeadNotFound
+		})
+		synctest.Wait()
+		release()
+		b.must(<-suppressed)
+		b.must(<-added)
+		if err := <-spoilt; err != error(saaf.ErrLeadNotFound) || tries != 2 {
+			t.Fatalf("%d tries, %v: the group was not undone", tries, err)
+		}
+		l := batch.Leads[0]
+		if got := b.lead(b.campaign, l.ID); got.Status != saaf.LeadPending || got.Verdict != verdict(saaf.NotRegistered, snap) || l.Verdict.Suppression != 0 {
+			t.Errorf("stored %s, %+v; answered %+v", got.Status, got.Verdict, l.Verdict)
+		}
+		b.checkIndex()
+		b.chain()
+	})
+}
