@@ -51,6 +51,8 @@ type API struct {
 	web     web.Adapter
 	bodies  web.Bodies
 	idle    time.Duration // of uploads
+
+	evidence chan struct{} // holds one for each answer of evidence that is being made
 }
 
 // New returns an API.
@@ -70,6 +72,8 @@ func New(c Config) *API {
 		store: c.Store, auth: c.Auth, intake: c.Intake, scrub: c.Scrub, ready: c.Ready, metrics: c.Metrics,
 		web:    web.Adapter{Log: c.Log.With("component", "api"), Observe: c.Observe},
 		bodies: web.Bodies{Max: c.MaxBody, MaxInFlight: c.MaxInFlight},
+
+		evidence: make(chan struct{}, maxEvidenceReaders),
 	}
 }
 

@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"mime"
 	"net/http"
@@ -11,7 +12,16 @@ import (
 
 	"saaf"
 	"saaf/scrub"
+	"saaf/store"
 	"saaf/web"
+)
+
+const (
+	// maxEvidence is how many bytes of entries one answer may hold. It takes about
+	// ten times as much memory while it is made.
+	maxEvidence = 16 << 20
+	// maxEvidenceReaders is how many answers are made at a time; others wait.
+	maxEvidenceReaders = 2
 )
 
 // getEvidence is GET /evidence: everything that is known about one number, as JSON
@@ -21,8 +31,12 @@ func (a *API) getEvidence(c *call) error {
 	if err != nil {
 		return err
 	}
-	req.Tenant, req.Environment = c.key.TenantID, c.key.Environment
-	ev, err := scrub.NewEvidence(c.r.Context(), a.store, req)
+	req.Tenant, req.Environment, req.MaxBytes = c.key.TenantID, c.key.Environment, maxEvidence
+	ev, err := a.gather(c.r.Context(), req)
+	if errors.Is(err, store.ErrMuchEvidence) {
+		return &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: []saaf.FieldError{{Loc: []string{"query", "from"}, Type: "value_error.too_much",
+			Msg: "there is more evidence about this number than fits one answer: ask for a shorter time with from and to, or use saaf audit export"}}}
+	}
 	if err != nil {
 		return err
 	}
@@ -37,6 +51,17 @@ func (a *API) getEvidence(c *call) error {
 		return err
 	}
 	return web.WritePage(c.w, page.Bytes())
+}
+
+// gather gathers evidence when it is its turn, which ends before a slow caller reads.
+func (a *API) gather(ctx context.Context, req scrub.EvidenceRequest) (*scrub.Evidence, error) {
+	select {
+	case a.evidence <- struct{}{}:
+		defer func() { <-a.evidence }()
+		return scrub.NewEvidence(ctx, a.store, req)
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // readEvidence reads what is asked for.

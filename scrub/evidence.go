@@ -3,6 +3,7 @@ package scrub
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -17,6 +18,7 @@ type EvidenceRequest struct {
 	Phone       saaf.Phone
 	From        time.Time // from this instant on; zero: from the beginning
 	To          time.Time // before this instant; zero: until now
+	MaxBytes    int       // of entries; more is [store.ErrMuchEvidence]. 0: no limit
 }
 
 // evidenceStatement is what the export claims, and what it does not.
@@ -193,7 +195,11 @@ func (ev *Evidence) readLedger(ctx context.Context, st *store.Store, req Evidenc
 	if !before.IsZero() {
 		before = before.Add(idsLater)
 	}
-	rows, err := st.Evidence(ctx, req.Tenant, req.Phone, req.From, before)
+	limit := req.MaxBytes
+	if limit == 0 {
+		limit = math.MaxInt
+	}
+	rows, err := st.EvidenceUpTo(ctx, req.Tenant, req.Phone, req.From, before, limit)
 	if err != nil {
 		return nil, err
 	}

@@ -3,6 +3,8 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -57,6 +59,16 @@ func entryAt(t time.Time) saaf.EntryID {
 // It reads all entries of that time: the ledger has no index by phone, which every
 // push would have to pay for.
 func (s *Store) Evidence(ctx context.Context, tenant saaf.TenantID, phone saaf.Phone, from, before time.Time) (list []saaf.EntryRow, err error) {
+	return s.EvidenceUpTo(ctx, tenant, phone, from, before, math.MaxInt)
+}
+
+// ErrMuchEvidence is returned by [Store.EvidenceUpTo] for more than was asked for.
+var ErrMuchEvidence = errors.New("there is more evidence than that")
+
+// EvidenceUpTo is [Store.Evidence] for entries of at most so many bytes. Whole
+// entries about a number can hold thousands of decisions about others, and there is
+// no end of checks that somebody may ask for.
+func (s *Store) EvidenceUpTo(ctx context.Context, tenant saaf.TenantID, phone saaf.Phone, from, before time.Time, limit int) (list []saaf.EntryRow, err error) {
 	const sqlTenantEntries = `SELECT ` + ledgerColumns + ` WHERE tenant_id = $1 AND id > $2 AND id < $3 ORDER BY id LIMIT $4`
 	last := saaf.EntryID(1<<63 - 1)
 	if !before.IsZero() {
@@ -73,6 +85,9 @@ func (s *Store) Evidence(ctx context.Context, tenant saaf.TenantID, phone saaf.P
 					e := scanEntry(r)
 					after = e.ID
 					if bytes.Contains(e.Body, hash[:]) && e.Names(hash) || bytes.Contains(e.Head, text) {
+						if limit -= len(e.Head) + len(e.Body); limit < 0 {
+							return ErrMuchEvidence
+						}
 						list = append(list, e)
 					}
 					return nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,6 +58,18 @@ func TestEvidence(t *testing.T) {
 		all := []saaf.Stage{saaf.StageSuppression, saaf.StageIngest, saaf.StageIngest, saaf.StageRescrub, saaf.StageRescrub, saaf.StageManual, saaf.StageManual}
 		never := time.Time{}
 		b.equal("all", all, stages(b.tenant, phone(1), never, never))
+		whole, err := b.Evidence(t.Context(), b.tenant, phone(1), never, never)
+		b.must(err)
+		bytes := 0
+		for i := range whole {
+			bytes += len(whole[i].Head) + len(whole[i].Body)
+		}
+		if list, err := b.EvidenceUpTo(t.Context(), b.tenant, phone(1), never, never, bytes); err != nil || len(list) != len(whole) {
+			t.Errorf("%d entries of as many bytes as there are, %v", len(list), err)
+		}
+		if _, err := b.EvidenceUpTo(t.Context(), b.tenant, phone(1), never, never, bytes-1); !errors.Is(err, ErrMuchEvidence) {
+			t.Errorf("of a byte less: %v", err)
+		}
 		b.equal("from the second on", append(all[:1:1], all[2:]...), stages(b.tenant, phone(1), instants[1], never))
 		b.equal("before the second", all[1:2], stages(b.tenant, phone(1), never, instants[1]))
 		b.equal("the third alone", append(all[:1:1], all[3:5]...), stages(b.tenant, phone(1), instants[2], instants[3]))
