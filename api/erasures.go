@@ -54,7 +54,7 @@ func (a *API) erase(c *call) error {
 // getErasure is GET /erasures/{erasure_id}.
 func (a *API) getErasure(c *call) error {
 	id, _ := saaf.ParseID[saaf.ErasureID](c.r.PathValue("erasure_id")) // 0, which none has, when it is no id
-	e, err := a.store.Erasure(c.r.Context(), c.key.TenantID, id)
+	e, err := a.store.Erasure(c.r.Context(), c.key.TenantID, c.key.Environment, id)
 	if err != nil {
 		return err
 	}

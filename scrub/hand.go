@@ -57,7 +57,7 @@ const expireChunk = 100
 func (s *Service) expire(ctx context.Context) error {
 	for {
 		n, err := s.store.ExpireSuppressions(ctx, time.Now(), expireChunk, s.source.Evidence(), s.find)
-		if err != nil || n < expireChunk {
+		if err != nil || n == 0 {
 			return err
 		}
 	}

@@ -14,6 +14,7 @@ import (
 type Erasure struct {
 	ID           saaf.ErasureID
 	TenantID     saaf.TenantID
+	Environment  saaf.Environment // test: of what belongs to tests alone
 	Phone        saaf.PhoneHash
 	Done         bool // no copy is left in the files of the store either
 	Reason       string
@@ -53,7 +54,7 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Enviro
 		if known == 0 {
 			return &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "Tenant not found; saaf tenant list shows those there are"}
 		}
-		e = Erasure{ID: saaf.ErasureID(t.ids.Next()), TenantID: tenant, Phone: t.hasher(tenant).Hash(phone),
+		e = Erasure{ID: saaf.ErasureID(t.ids.Next()), TenantID: tenant, Environment: env, Phone: t.hasher(tenant).Hash(phone),
 			Reason: saaf.MaskNumbers(reason), Actor: by.Actor, CreatedAt: t.now}
 		if e.Leads, err = t.eraseLeads(tenant, env, phone); err != nil {
 			return err
@@ -67,10 +68,15 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Enviro
 		if _, err = t.exec(sqlForgetPhone, t.now, tenant, e.Phone[:], env, saaf.Live); err != nil {
 			return err
 		}
+		// The deployment's own list goes on blocking everywhere, by its own hash.
+		global := t.hasher(0).Hash(phone)
+		if _, err = t.exec(sqlForgetPhone, t.now, saaf.TenantID(0), global[:], env, saaf.Live); err != nil {
+			return err
+		}
 		const sqlInsertErasure = `
-			INSERT INTO erasures (id, tenant_id, phone_hash, state, reason, actor, leads, suppressions, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
-		_, err = t.exec(sqlInsertErasure, e.ID, tenant, e.Phone[:], erasureRunning, e.Reason, e.Actor, e.Leads, e.Suppressions, t.now)
+			INSERT INTO erasures (id, tenant_id, environment, phone_hash, state, reason, actor, leads, suppressions, created_at)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`
+		_, err = t.exec(sqlInsertErasure, e.ID, tenant, env, e.Phone[:], erasureRunning, e.Reason, e.Actor, e.Leads, e.Suppressions, t.now)
 		if err != nil {
 			return err
 		}
@@ -124,25 +130,25 @@ func (t *tx) eraseLeads(tenant saaf.TenantID, env saaf.Environment, phone saaf.P
 	return n, err
 }
 
-const erasureColumns = `id, tenant_id, phone_hash, state, reason, actor, leads, suppressions, created_at, finished_at FROM erasures`
+const erasureColumns = `id, tenant_id, environment, phone_hash, state, reason, actor, leads, suppressions, created_at, finished_at FROM erasures`
 
 func scanErasure(r row) Erasure {
-	e := Erasure{ID: saaf.ErasureID(r.int64()), TenantID: saaf.TenantID(r.int64())}
+	e := Erasure{ID: saaf.ErasureID(r.int64()), TenantID: saaf.TenantID(r.int64()), Environment: saaf.Environment(r.text())}
 	copy(e.Phone[:], r.bytes())
 	e.Done = r.text() == erasureCompleted
 	e.Reason, e.Actor, e.Leads, e.Suppressions, e.CreatedAt, e.FinishedAt = r.text(), r.text(), r.int(), r.int(), r.time(), r.time()
 	return e
 }
 
-// Erasure reads an erasure of the tenant.
-func (s *Store) Erasure(ctx context.Context, tenant saaf.TenantID, id saaf.ErasureID) (e Erasure, err error) {
-	const sqlErasure = `SELECT ` + erasureColumns + ` WHERE id = $1 AND tenant_id = $2`
+// Erasure reads an erasure of the tenant, made in the environment.
+func (s *Store) Erasure(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, id saaf.ErasureID) (e Erasure, err error) {
+	const sqlErasure = `SELECT ` + erasureColumns + ` WHERE id = $1 AND tenant_id = $2 AND environment = $3`
 	found := false
 	err = s.read(ctx, func(conn *sqlite.Conn) error {
 		return query(conn, sqlErasure, func(r row) error {
 			e, found = scanErasure(r), true
 			return nil
-		}, id, tenant)
+		}, id, tenant, env)
 	})
 	if err == nil && !found {
 		err = &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "Erasure not found"}

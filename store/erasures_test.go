@@ -57,10 +57,10 @@ func TestErase(t *testing.T) {
 
 		e, err := b.Erase(t.Context(), b.tenant, saaf.Live, phone(1), asha, "asked, from 98765 43210")
 		b.must(err)
-		want := Erasure{ID: e.ID, TenantID: b.tenant, Phone: b.Hasher(b.tenant).Hash(phone(1)), Reason: "asked, from xxxxx x3210", Actor: asha.Actor,
+		want := Erasure{ID: e.ID, TenantID: b.tenant, Environment: saaf.Live, Phone: b.Hasher(b.tenant).Hash(phone(1)), Reason: "asked, from xxxxx x3210", Actor: asha.Actor,
 			Leads: 4, Suppressions: 2, CreatedAt: time.Now().UTC()}
 		b.equal("erased", want, e)
-		read, err := b.Erasure(t.Context(), b.tenant, e.ID)
+		read, err := b.Erasure(t.Context(), b.tenant, saaf.Live, e.ID)
 		b.must(err)
 		b.equal("read", want, read)
 		for p, n := range map[saaf.Phone]int64{phone(1): 1, phone(2): 5} {
@@ -74,7 +74,7 @@ func TestErase(t *testing.T) {
 		for _, c := range []saaf.CampaignID{b.campaign, live, test, foreign} {
 			b.checkCounts(c)
 		}
-		if _, err := b.Erasure(t.Context(), stranger, e.ID); saaf.ErrorCode(err) != saaf.NotFound {
+		if _, err := b.Erasure(t.Context(), stranger, saaf.Live, e.ID); saaf.ErrorCode(err) != saaf.NotFound {
 			t.Errorf("a stranger reads it: %v", err)
 		}
 		if _, err := b.Erase(t.Context(), b.tenant+1, saaf.Live, phone(1), asha, "x"); saaf.ErrorCode(err) != saaf.NotFound {
@@ -139,7 +139,7 @@ func TestErasuresEnd(t *testing.T) {
 	go func() { ended <- b.RunErasures(ctx, func(err error) { t.Error(err) }) }()
 	done := func() (n int) {
 		for _, id := range ids {
-			e, err := b.Erasure(t.Context(), b.tenant, id)
+			e, err := b.Erasure(t.Context(), b.tenant, saaf.Live, id)
 			b.must(err)
 			if e.Done != !e.FinishedAt.IsZero() {
 				t.Errorf("%+v", e)
@@ -174,14 +174,14 @@ func TestErasureWaitsForReaders(t *testing.T) {
 	e, err := b.Erase(t.Context(), b.tenant, saaf.Live, phone(0), asha, "asked")
 	b.must(err)
 	left, err := b.ScrubErased(t.Context())
-	if got, rerr := b.Erasure(t.Context(), b.tenant, e.ID); !left || err != nil || got.Done || rerr != nil {
+	if got, rerr := b.Erasure(t.Context(), b.tenant, saaf.Live, e.ID); !left || err != nil || got.Done || rerr != nil {
 		t.Errorf("with a reader: left %v, %v; %+v, %v", left, err, got, rerr)
 	}
 	_, err = exec(conn, "ROLLBACK")
 	b.must(err)
 	b.readers.Put(conn)
 	b.scrub()
-	if got, err := b.Erasure(t.Context(), b.tenant, e.ID); !got.Done || err != nil {
+	if got, err := b.Erasure(t.Context(), b.tenant, saaf.Live, e.ID); !got.Done || err != nil {
 		t.Errorf("without: %+v, %v", got, err)
 	}
 	if left, err := b.ScrubErased(t.Context()); left || err != nil {

@@ -288,15 +288,20 @@ func (t *tx) leadsOf(c campaignRef, s *saaf.Suppression) (list []UnfinishedLead,
 	return list, err
 }
 
-// concerned lists the campaigns that a suppression counts for.
+// concerned lists the campaigns with unfinished leads that a suppression counts for.
 func (t *tx) concerned(s *saaf.Suppression) (list []campaignRef, err error) {
 	const (
-		sqlAllCampaigns    = `SELECT id, tenant_id, environment FROM campaigns WHERE deleted_at IS NULL`
-		sqlTenantCampaigns = `SELECT id, tenant_id, environment FROM campaigns WHERE tenant_id = $1 AND deleted_at IS NULL`
+		sqlAllCampaigns = `
+			SELECT c.id, c.tenant_id, c.environment, n.pending + n.dialing + n.dnd + n.held
+			  FROM campaigns c JOIN campaign_counts n ON n.campaign_id = c.id WHERE c.deleted_at IS NULL`
+		sqlTenantCampaigns = `
+			SELECT c.id, c.tenant_id, c.environment, n.pending + n.dialing + n.dnd + n.held
+			  FROM campaigns c JOIN campaign_counts n ON n.campaign_id = c.id WHERE c.tenant_id = $1 AND c.deleted_at IS NULL`
 	)
 	keep := func(r row) error {
 		c := campaignRef{saaf.CampaignID(r.int64()), saaf.TenantID(r.int64()), saaf.Environment(r.text())}
-		if l := (listing{campaign: s.CampaignID, env: s.Environment}); l.blocks(c.id, c.env) {
+		open := r.int64() > 0 || t.counts[c.id] != nil // leads of this transaction are not counted yet
+		if l := (listing{campaign: s.CampaignID, env: s.Environment}); open && l.blocks(c.id, c.env) {
 			list = append(list, c)
 		}
 		return nil

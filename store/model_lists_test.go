@@ -214,9 +214,9 @@ func (m *model) erase(rt *rapid.T) {
 		}
 	}
 	for _, s := range m.lists {
-		if s.tenant == tenant && (env == saaf.Live || s.env == env) && s.phone == p {
+		if (s.tenant == tenant || s.tenant == 0) && (env == saaf.Live || s.env == env) && s.phone == p {
 			s.erased = true
-			if !s.ended {
+			if !s.ended && s.tenant == tenant {
 				lists++
 			}
 		}

@@ -30,7 +30,7 @@ func (s *Store) RunPurge(ctx context.Context) error {
 	for {
 		ids, err := s.deletedCampaigns(ctx)
 		if err != nil {
-			return stopped(ctx, err)
+			return stopped(ctx, "purge", err)
 		}
 		var again <-chan time.Time
 		for _, id := range ids {
@@ -40,7 +40,7 @@ func (s *Store) RunPurge(ctx context.Context) error {
 				break
 			}
 			if err != nil {
-				return stopped(ctx, err)
+				return stopped(ctx, "purge", err)
 			}
 		}
 		select {
@@ -52,12 +52,13 @@ func (s *Store) RunPurge(ctx context.Context) error {
 	}
 }
 
-// stopped hides the error of work that was cut short by ctx.
-func stopped(ctx context.Context, err error) error {
+// stopped names the operation of an error, and hides that of work that was cut short
+// by ctx.
+func stopped(ctx context.Context, op string, err error) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	return wrap("purge", err)
+	return wrap(op, err)
 }
 
 func (s *Store) deletedCampaigns(ctx context.Context) (ids []saaf.CampaignID, err error) {

@@ -179,8 +179,9 @@ func openConn(ctx context.Context, path string, flags sqlite.OpenFlags) (*sqlite
 		return nil, err
 	}
 	conn.SetInterrupt(ctx.Done())
-	defer conn.SetInterrupt(nil)
-	if err := tune(conn); err != nil {
+	err = tune(conn)
+	conn.SetInterrupt(nil)
+	if err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	return conn, nil

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -56,20 +57,50 @@ type Suppressed struct {
 // and env are those of who asks; with DeploymentScope the entry belongs to no
 // tenant.
 func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, list []NewSuppression, by saaf.By) (made []Suppressed, err error) {
-	err = s.write(ctx, len(list), func(t *tx) error {
-		made = make([]Suppressed, 0, len(list))
-		for i := range list {
-			n := list[i]
-			n.Expires = n.Expires.UTC().Truncate(time.Millisecond) // as it is stored
-			one, err := t.suppress(tenant, env, &n, by)
-			if err != nil {
-				return err
+	made = make([]Suppressed, 0, len(list))
+	rows, err := s.suppressionRows(ctx)
+	if err != nil {
+		return nil, wrap("suppress", err)
+	}
+	for some := range slices.Chunk(list, rows) {
+		var done []Suppressed
+		err := s.write(ctx, len(some), func(t *tx) error {
+			done = make([]Suppressed, 0, len(some))
+			for i := range some {
+				n := some[i]
+				n.Expires = n.Expires.UTC().Truncate(time.Millisecond) // as it is stored
+				one, err := t.suppress(tenant, env, &n, by)
+				if err != nil {
+					return err
+				}
+				done = append(done, one)
 			}
-			made = append(made, one)
+			return nil
+		})
+		if err != nil {
+			return nil, wrap("suppress", err)
 		}
-		return nil
+		made = append(made, done...)
+	}
+	return made, nil
+}
+
+// suppressionLookups is how many leads one transaction looks for at most on behalf of
+// suppressions, so that nobody's list keeps everybody's pushes waiting: a tenth of a
+// second.
+const suppressionLookups = 20_000
+
+// suppressionRows is how many suppressions a transaction takes, each of which looks
+// for a lead in every campaign that has unfinished ones.
+func (s *Store) suppressionRows(ctx context.Context) (rows int, err error) {
+	const sqlBusyCampaigns = `SELECT count(*) FROM campaign_counts WHERE pending + dialing + dnd + held > 0`
+	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		return query(conn, sqlBusyCampaigns, func(r row) error {
+			rows = max(1, suppressionLookups/max(1, r.int()))
+			return nil
+		})
 	})
-	return made, wrap("suppress", err)
+	return rows, err
 }
 
 func (t *tx) suppress(tenant saaf.TenantID, env saaf.Environment, n *NewSuppression, by saaf.By) (Suppressed, error) {
@@ -236,6 +267,11 @@ func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int
 		}, now, limit)
 		return list, err
 	}
+	rows, err := s.suppressionRows(ctx)
+	if err != nil {
+		return 0, wrap("find expired suppressions", err)
+	}
+	limit = min(limit, rows)
 	var waiting []saaf.Suppression
 	err = s.read(ctx, func(conn *sqlite.Conn) error { waiting, err = due(conn); return err })
 	if err != nil || len(waiting) == 0 {

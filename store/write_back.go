@@ -25,7 +25,7 @@ const (
 func (s *Store) RunWriteBack(ctx context.Context) error {
 	conn, err := openConn(ctx, s.path(), sqlite.OpenReadWrite|sqlite.OpenWAL)
 	if err != nil {
-		return wrap("write the log back", err)
+		return stopped(ctx, "write the log back", err)
 	}
 	defer conn.Close()
 	conn.SetInterrupt(ctx.Done())
@@ -49,14 +49,14 @@ func (s *Store) RunWriteBack(ctx context.Context) error {
 		seen = commits
 		log, done, err := writeBack(conn)
 		if err != nil {
-			return stopped(ctx, err)
+			return stopped(ctx, "write the log back", err)
 		}
 		if log < s.cfg.writeBackFrom || log-done > s.cfg.writeBackFrom/writeBackShare {
 			continue
 		}
 		// What the writer syncs then is little more than what it writes.
 		if err := file.Sync(); err != nil {
-			return stopped(ctx, err)
+			return stopped(ctx, "write the log back", err)
 		}
 		s.finishLog.Store(true)
 	}

@@ -48,3 +48,12 @@ func TestWriteBack(t *testing.T) {
 		t.Error("the file is damaged")
 	}
 }
+
+// A server may be told to stop before it has begun.
+func TestWriteBackThatNeverBegins(t *testing.T) {
+	t.Parallel()
+	b := open(t, Config{Dir: t.TempDir(), WriteBack: true})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	b.must(b.RunWriteBack(ctx))
+}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"runtime/debug"
 	"time"
+
+	"saaf"
 )
 
 // Handler answers a request or returns why it did not.
@@ -77,7 +79,7 @@ func (a *Adapter) Wrap(next http.Handler) http.Handler {
 			a.Log.LogAttrs(r.Context(), slog.LevelInfo, "request",
 				slog.String("method", r.Method), slog.String("route", ev.Route), slog.Int("status", rec.status),
 				slog.Duration("took", took), slog.String("tenant", ev.Tenant), slog.String("key", ev.Key),
-				slog.String("error_code", ev.ErrorCode), slog.String("request_id", ev.RequestID))
+				slog.String("error_code", ev.ErrorCode), slog.String("request_id", saaf.MaskNumbers(ev.RequestID)))
 			if p != nil {
 				// Part of an answer is out. Cut the connection, so that nobody takes it for the whole.
 				panic(http.ErrAbortHandler)

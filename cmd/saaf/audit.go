@@ -165,7 +165,7 @@ func exportOf(ev *scrub.Evidence) exportView {
 }
 
 func printExport(w io.Writer, ev *scrub.Evidence) {
-	fmt.Fprintf(w, "The export is whole: %s and %s about %s stand in %s that %s signed.\n",
+	fmt.Fprintf(w, "What the export says is genuine: %s and %s about %s stand in %s that %s signed.\n",
 		counted(len(ev.Decisions), "decision", "decisions"), counted(len(ev.Facts), "change", "changes"), ev.Phone,
 		counted(len(ev.Proof.Entries), "entry", "entries"), ev.Deployment)
 	fmt.Fprintln(w, "What it copies from the store beside that (leads, rows of lists and registers) is not signed.")

@@ -73,7 +73,7 @@ func TestEraseWhileSomebodyReads(t *testing.T) {
 		if done, err = scrubFiles(ctx, st, 10*time.Second); !done || err != nil {
 			t.Errorf("without it: done %v, %v", done, err)
 		}
-		if e, err = st.Erasure(ctx, tenant.ID, e.ID); err != nil || !e.Done {
+		if e, err = st.Erasure(ctx, tenant.ID, saaf.Live, e.ID); err != nil || !e.Done {
 			t.Errorf("%+v, %v", e, err)
 		}
 		return nil

@@ -151,6 +151,7 @@ CREATE TABLE registry_imports (
 CREATE TABLE erasures (
   id           BIGINT NOT NULL PRIMARY KEY,
   tenant_id    BIGINT NOT NULL,
+  environment  TEXT   NOT NULL, -- test: of what belongs to tests alone
   phone_hash   BLOB   NOT NULL,
   state        TEXT   NOT NULL, -- running until no copy is left in the files of the store
   reason       TEXT   NOT NULL,
