@@ -341,6 +341,9 @@ func (m *model) call(rt *rapid.T) {
 		return
 	}
 	l := &c.leads[rapid.IntRange(0, len(c.leads)-1).Draw(rt, "lead")]
+	if l.Status.Finished() {
+		return // nothing more happens to it
+	}
 	l.Status = rapid.SampledFrom([]saaf.LeadStatus{saaf.LeadDialing, saaf.LeadCompleted, saaf.LeadFailed, saaf.LeadNoAnswer}).Draw(rt, "status")
 	v := l.Verdict
 	if v.CheckedAt.Equal(someTime) {
