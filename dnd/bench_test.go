@@ -52,7 +52,7 @@ func randomSnapshot(b *testing.B, count int, partial bool) string {
 	sets := newSetTable()
 	memory := &scratch{dir: snapshots.dir}
 	defer memory.close()
-	full := newFullSet(today, sets, memory, 1)
+	full := newFullSet(today, sets, memory, crew{size: 1})
 	lists := []uint16{0}
 	if partial {
 		lists = nil
@@ -90,7 +90,7 @@ func writeContent(b testing.TB, path string, c content) {
 	}
 	defer f.Close()
 	out := bufio.NewWriterSize(f, chunkSize)
-	if _, err := write(context.Background(), out, c, o, 2, func(int64, int64) {}); err != nil {
+	if _, err := write(context.Background(), out, c, o, crew{size: 2}, func(int64, int64) {}); err != nil {
 		b.Fatal(err)
 	}
 	if err := out.Flush(); err != nil {

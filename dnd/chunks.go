@@ -111,7 +111,7 @@ func (t *streamJob) begin(ctx context.Context) (*parser, error) {
 
 // rest reads all that follows, several chunks at once.
 func (t *streamJob) rest(ctx context.Context, p *parser) error {
-	err := pipeline(t.workers, t.chunks, func(c *chunk) bool {
+	err := pipeline(t.crew, t.chunks, func(c *chunk) bool {
 		if t.ended != nil || ctx.Err() != nil {
 			return false
 		}

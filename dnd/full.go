@@ -26,7 +26,8 @@ type fullSet struct {
 	date    saaf.Date
 	sets    *setTable
 	memory  *scratch
-	workers []*fullRows
+	crew    crew
+	workers []*fullRows          // of the crew
 	heads   [numHeads]sync.Mutex // for the bitmaps, while rows come
 	blocked [numHeads]*bitmap    // an A row blocks fully
 	deleted [numHeads]*bitmap    // there is a D row
@@ -50,9 +51,10 @@ type room [roomSize]uint32
 // 4,000 heads have one for each worker.
 const roomSize = 2048
 
-func newFullSet(date saaf.Date, sets *setTable, memory *scratch, workers int) *fullSet {
+func newFullSet(date saaf.Date, sets *setTable, memory *scratch, c crew) *fullSet {
 	f := &fullSet{date: date, sets: sets, memory: memory}
-	for range workers {
+	f.crew = c
+	for range c.size {
 		f.workers = append(f.workers, new(fullRows))
 	}
 	return f
@@ -156,7 +158,7 @@ func (f *fullSet) resolve(ctx context.Context, r *Report) (*outline, error) {
 		slots[i] = new(counted)
 	}
 	head := 0
-	err := pipeline(len(f.workers), slots, func(c *counted) bool {
+	err := pipeline(f.crew, slots, func(c *counted) bool {
 		for head < numHeads && !f.has(head) {
 			head++
 		}

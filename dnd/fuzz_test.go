@@ -188,7 +188,7 @@ func FuzzOpen(f *testing.F) {
 		if err != nil {
 			return
 		}
-		_, _ = write(t.Context(), io.Discard, d, o, 1, func(int64, int64) {})
+		_, _ = write(t.Context(), io.Discard, d, o, crew{size: 1}, func(int64, int64) {})
 	})
 }
 

@@ -60,9 +60,13 @@ type Import struct {
 	// snapshot, and since which one. Such a file is passed over. nil knows none.
 	Applied func(sha saaf.SHA256) (saaf.SnapshotID, bool)
 
-	// Progress is called from the goroutine of Run, at least once for every megabyte.
+	// Progress is called from one goroutine at a time, at least once for every megabyte.
 	// nil is not called.
 	Progress func(Progress)
+
+	// Aside is called at the beginning of each goroutine that works on the import, so
+	// that a program can have it stand back behind others. nil is not called.
+	Aside func()
 
 	workers int // that read rows; 0 for as many as there are processors
 	// For tests.
@@ -97,7 +101,21 @@ type Progress struct {
 // report that says why; a wrong call one with the word "invalid". After any error,
 // and when the process is killed, no file is left that an [Open] would take, and
 // what else is left the next Run in the same directory removes.
-func (im *Import) Run(ctx context.Context) (*Report, error) {
+func (im *Import) Run(ctx context.Context) (r *Report, err error) {
+	if im.Aside == nil {
+		return im.run(ctx)
+	}
+	// Not the goroutine of the caller, who has other things to do afterwards.
+	done := inBackground(func() (err error) {
+		im.Aside()
+		r, err = im.run(ctx)
+		return err
+	})
+	err = done()
+	return r, err
+}
+
+func (im *Import) run(ctx context.Context) (*Report, error) {
 	defer runtime.KeepAlive(im.Base) // the work below reads its mapping
 	if err := im.validate(); err != nil {
 		return nil, err
@@ -145,17 +163,17 @@ type job struct {
 	content content
 
 	done, total int64 // bytes on the disk, of the present pass over the files
-	workers     int
+	crew        crew
 	chunks      []*chunk
 }
 
 func newJob(im *Import) *job {
 	return &job{
-		Import:  im,
-		now:     cmp.Or(im.Now, time.Now()),
-		memory:  &scratch{dir: im.Dir},
-		workers: cmp.Or(im.workers, min(runtime.GOMAXPROCS(0), maxWorkers)),
-		report:  &Report{Mode: im.Mode, EffectiveDate: im.EffectiveDate},
+		Import: im,
+		now:    cmp.Or(im.Now, time.Now()),
+		memory: &scratch{dir: im.Dir},
+		crew:   crew{cmp.Or(im.workers, min(runtime.GOMAXPROCS(0), maxWorkers)), im.Aside},
+		report: &Report{Mode: im.Mode, EffectiveDate: im.EffectiveDate},
 	}
 }
 
@@ -202,11 +220,11 @@ func (j *job) build(ctx context.Context) (*outline, error) {
 // prepare makes the content that the rows go into.
 func (j *job) prepare() (err error) {
 	j.sets = newSetTable()
-	for range j.workers + 2 {
+	for range j.crew.size + 2 {
 		j.chunks = append(j.chunks, &chunk{buf: make([]byte, chunkSize)})
 	}
 	if j.Mode == saaf.FullSet {
-		j.content = newFullSet(j.EffectiveDate, j.sets, j.memory, j.workers)
+		j.content = newFullSet(j.EffectiveDate, j.sets, j.memory, j.crew)
 		return nil
 	}
 	if j.content, err = newDeltaSet(j.EffectiveDate, j.Base, j.sets, j.memory); err != nil {
@@ -259,7 +277,7 @@ func (j *job) writeTo(ctx context.Context, out io.Writer, o *outline) (r *Result
 			return nil, err
 		}
 	}
-	r.Info, err = write(ctx, out, j.content, o, j.workers, progress)
+	r.Info, err = write(ctx, out, j.content, o, j.crew, progress)
 	return r, err
 }
 

@@ -136,7 +136,7 @@ func TestPipeline(t *testing.T) {
 	run := func(end error, at int) (sum int, err error) {
 		n := 0
 		last := 0
-		err = pipeline(2, slots, func(s *slot) bool {
+		err = pipeline(crew{size: 2}, slots, func(s *slot) bool {
 			n++
 			s.n = n
 			return n <= 100

@@ -126,6 +126,7 @@ func (j *job) read(ctx context.Context, i int) error {
 	hashing, stop := context.WithCancel(ctx)
 	defer stop()
 	hashed := inBackground(func() error {
+		j.crew.begins()
 		if s.hashed {
 			return nil
 		}

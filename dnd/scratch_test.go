@@ -41,7 +41,7 @@ func TestScratch(t *testing.T) {
 func TestBrokenScratch(t *testing.T) {
 	t.Parallel()
 	file := setup(t).file("full.csv", "").Files[0] // not a directory
-	full := newFullSet(today, newSetTable(), &scratch{dir: file}, 1)
+	full := newFullSet(today, newSetTable(), &scratch{dir: file}, crew{size: 1})
 	for _, r := range []row{newRow(6000000000, false, 0), newRow(6000000000, false, 1), newRow(6000000000, true, 0)} {
 		if err := full.add(0, []row{r}); err == nil {
 			t.Errorf("%v is taken", r)

@@ -159,7 +159,7 @@ func TestBlocks(t *testing.T) {
 		sets := rapid.SampledFrom([]int{1, 254, 255, 256, maxSets}).Draw(rt, "sets")
 		memory := &scratch{dir: t.TempDir()}
 		defer memory.close()
-		f := newFullSet(today, newSetTable(), memory, 2)
+		f := newFullSet(today, newSetTable(), memory, crew{size: 2})
 		var rows []row
 		want := map[uint32]uint16{}
 		for i := range sets {
@@ -181,7 +181,7 @@ func TestBlocks(t *testing.T) {
 			rt.Fatal(err)
 		}
 		var file writerTo
-		if _, err := write(t.Context(), &file, f, o, 2, func(int64, int64) {}); err != nil {
+		if _, err := write(t.Context(), &file, f, o, crew{size: 2}, func(int64, int64) {}); err != nil {
 			rt.Fatal(err)
 		}
 		s, err := newSnapshot(file)

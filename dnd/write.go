@@ -12,15 +12,15 @@ type writer struct {
 	out     io.Writer
 	content content
 	outline *outline
-	workers int
+	crew    crew
 	dict    []usedSet
 	places  setPlaces
 }
 
 // write writes the file that content and its outline make. It calls progress with
 // the bytes written so far and their final number.
-func write(ctx context.Context, out io.Writer, c content, o *outline, workers int, progress func(done, total int64)) (Info, error) {
-	w := &writer{out: out, content: c, outline: o, workers: workers}
+func write(ctx context.Context, out io.Writer, c content, o *outline, hands crew, progress func(done, total int64)) (Info, error) {
+	w := &writer{out: out, content: c, outline: o, crew: hands}
 	w.dict, w.places = o.sets.dictionary(&o.uses)
 	if !w.same() {
 		w.content = reordered{w.content}
@@ -73,12 +73,12 @@ type encoded struct {
 // eachHead passes every head with active numbers through work, on several
 // goroutines, and done, in order.
 func (w *writer) eachHead(ctx context.Context, work func(*encoded), done func(*encoded) error) error {
-	slots := make([]*encoded, w.workers+1)
+	slots := make([]*encoded, w.crew.size+1)
 	for i := range slots {
 		slots[i] = &encoded{bitmap: make([]byte, bitmapSize)}
 	}
 	head := 0
-	err := pipeline(w.workers, slots, func(b *encoded) bool {
+	err := pipeline(w.crew, slots, func(b *encoded) bool {
 		for head < numHeads && w.outline.heads[head].active == 0 {
 			head++
 		}

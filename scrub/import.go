@@ -21,6 +21,7 @@ type ImportRequest struct {
 	Import        saaf.RegistryImportID // the import over the API that this is, 0 for none
 	SHA256        saaf.SHA256           // of the one file, zero for not known: another content is not activated
 	Progress      func(dnd.Progress)
+	Aside         func() // called at the beginning of each goroutine that reads and writes files; nil is not
 }
 
 // ImportResult is what an import found and made.
@@ -49,7 +50,7 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 	}
 	im := dnd.Import{
 		Files: req.Files, Mode: req.Mode, EffectiveDate: req.EffectiveDate, Override: req.Override,
-		Now: time.Now(), Dir: dir, Progress: req.Progress,
+		Now: time.Now(), Dir: dir, Progress: req.Progress, Aside: req.Aside,
 	}
 	var active saaf.SnapshotID
 	if reg.Active != nil {

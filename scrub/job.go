@@ -17,8 +17,8 @@ const importRecordEvery = 500 * time.Millisecond
 
 // RunImport does one import that came over the API: it reads the file, activates the
 // snapshot, records how it ended and removes the file. What the import finds wrong
-// is recorded, and no error of RunImport.
-func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir string, id saaf.RegistryImportID) error {
+// is recorded, and no error of RunImport. aside is that of [ImportRequest].
+func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir string, id saaf.RegistryImportID, aside func()) error {
 	im, err := st.RegistryImport(ctx, id)
 	if err != nil {
 		return err
@@ -29,7 +29,7 @@ func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir stri
 	path := filepath.Join(uploadDir, im.File)
 	var recorded time.Time
 	req := ImportRequest{
-		Files: []string{path}, Mode: im.Mode, EffectiveDate: im.EffectiveDate, Override: im.Override, By: im.By, Import: id, SHA256: im.SHA256,
+		Files: []string{path}, Mode: im.Mode, EffectiveDate: im.EffectiveDate, Override: im.Override, By: im.By, Import: id, SHA256: im.SHA256, Aside: aside,
 		Progress: func(p dnd.Progress) {
 			if time.Since(recorded) < importRecordEvery {
 				return
@@ -108,5 +108,5 @@ func (s *Service) runImport(ctx context.Context, id saaf.RegistryImportID) error
 	if s.importer != nil {
 		return s.importer(ctx, id)
 	}
-	return RunImport(ctx, s.store, s.dir, s.uploads, id)
+	return RunImport(ctx, s.store, s.dir, s.uploads, id, nil)
 }

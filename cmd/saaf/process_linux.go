@@ -3,7 +3,7 @@ package main
 import (
 	"os"
 	"os/exec"
-	"strconv"
+	"runtime"
 	"syscall"
 )
 
@@ -23,22 +23,13 @@ func dieWithParent(cmd *exec.Cmd) {
 }
 
 // background is the nice value of work that must not take time from requests.
-const background = 10
+const background = 19
 
-// lowerPriority lets others have the processor first. It is a favour: where it
-// cannot be done, the work is done all the same.
-func lowerPriority() {
-	// Linux keeps the value for each thread. Those that come later have it from the
-	// one that makes them; twice, for one that was made while the list was read.
-	for range 2 {
-		threads, err := os.ReadDir("/proc/self/task")
-		if err != nil {
-			return
-		}
-		for _, t := range threads {
-			if id, err := strconv.Atoi(t.Name()); err == nil {
-				_ = syscall.Setpriority(syscall.PRIO_PROCESS, id, background)
-			}
-		}
-	}
+// standBack gives a goroutine a thread of its own that lets all others have the
+// processor first. Only the heavy work does that: a transaction in a thread that
+// waits for the processor would keep everybody waiting for its lock. It is a favour:
+// where it cannot be done, the work is done all the same.
+func standBack() {
+	runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+	_ = syscall.Setpriority(syscall.PRIO_PROCESS, syscall.Gettid(), background)
 }

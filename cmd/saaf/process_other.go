@@ -5,7 +5,6 @@ package main
 import (
 	"os"
 	"os/exec"
-	"syscall"
 )
 
 // thisProgram is the path of the running program.
@@ -15,9 +14,5 @@ func thisProgram() (string, error) { return os.Executable() }
 // stops in order ends its imports itself.
 func dieWithParent(*exec.Cmd) {}
 
-// background is the nice value of work that must not take time from requests.
-const background = 10
-
-// lowerPriority lets others have the processor first. It is a favour: where it
-// cannot be done, the work is done all the same.
-func lowerPriority() { _ = syscall.Setpriority(syscall.PRIO_PROCESS, 0, background) }
+// standBack lets others have the processor first, where a single thread can.
+func standBack() {}

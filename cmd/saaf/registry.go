@@ -61,7 +61,7 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 		req.Mode = saaf.Delta
 	}
 	if serving, err := store.Serving(c.DataDir); err == nil && serving {
-		lowerPriority() // requests go first
+		req.Aside = standBack // requests go first
 	}
 	return c.withStore(ctx, con, false, func(ctx context.Context, st *store.Store) error {
 		bar := newImportBar(con)

@@ -29,9 +29,8 @@ func (c *registryRunImportCmd) Run(ctx context.Context, con *console) error {
 	if !ok {
 		return &usageError{fmt.Sprintf("%q is not the id of an import (rimp_...)", c.ID)}
 	}
-	lowerPriority()
 	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
-		return scrub.RunImport(ctx, st, c.registryDir(), scrub.UploadDir(c.DataDir), id)
+		return scrub.RunImport(ctx, st, c.registryDir(), scrub.UploadDir(c.DataDir), id, standBack)
 	})
 }
 
