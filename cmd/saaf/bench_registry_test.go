@@ -42,7 +42,7 @@ func TestBenchRegistry(t *testing.T) {
 		}
 	}
 	want := []string{"import", "import_memory", "file", "open", "lookup", "verdict", "delta", "serve_memory", "file_categories",
-		"import_memory_categories", "bulk_p99", "single_p99", "failed", "wrong_verdicts", "import_beside", "delta_beside",
+		"import_memory_categories", "bulk_p99", "bulk_p99_rechecking", "single_p99", "single_p99_rechecking", "failed", "wrong_verdicts", "import_beside", "delta_beside",
 		"serve_memory_after", "wrong_entries"}
 	if diff := cmp.Diff(want, names); diff != "" {
 		t.Errorf("lines (-want +got):\n%s", diff)
