@@ -87,7 +87,9 @@ func TestLeadInputCheck(t *testing.T) {
 // decoderDepth is the depth as encoding/json sees it.
 func decoderDepth(b []byte) (deepest int, err error) {
 	depth := 0
-	for d := json.NewDecoder(bytes.NewReader(b)); ; {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.UseNumber() // 1e1000 is valid, and no float64
+	for {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
 			return deepest, nil
