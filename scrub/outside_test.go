@@ -516,10 +516,16 @@ func TestStatusNamesTheSource(t *testing.T) {
 func TestOutsideModel(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	c := b.asks(saaf.Beside, nil)
 	words := map[string]saaf.VerdictReason{"clean": saaf.NotRegistered, "full": saaf.FullBlock, "partial": saaf.PartialBlock, "perhaps": saaf.RegistryUnavailable}
 	rapid.Check(t, func(rt *rapid.T) {
+		// What earlier cases left would be asked about too, and open the circuit.
+		c := b.asks(saaf.Beside, nil)
 		b.campaign = b.newCampaign()
+		defer func() {
+			if err := b.store.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System); err != nil {
+				rt.Error(err)
+			}
+		}()
 		leads := map[saaf.Phone]found{}
 		listed, says, down := map[saaf.Phone]bool{}, map[saaf.Phone]saaf.VerdictReason{}, false
 		for _, p := range pool {
@@ -600,6 +606,5 @@ func TestOutsideModel(t *testing.T) {
 				}
 			}
 		}
-		c.Fail(nil)
 	})
 }

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -41,8 +39,8 @@ func (t *tx) activate(s *saaf.Snapshot, over saaf.SnapshotID, by saaf.By, rolled
 		  sweep_activation = 0, sweep_above = 0, sweep_done = 0, sweep_total = 0, sweep_changed = 0
 		RETURNING activation`
 	var activation int64
-	t.wrote = true
-	err = query(t.conn, sqlActivate, func(r row) error { activation = r.int64(); return nil }, s.ID, t.now)
+	t.wrote, t.deploymentRead = true, false
+	err = t.conn.query(sqlActivate, func(r row) error { activation = r.int64(); return nil }, s.ID, t.now)
 	if err != nil {
 		return 0, err
 	}
@@ -75,9 +73,9 @@ func (s *Store) Activations(ctx context.Context, from int64) (list []saaf.Activa
 	const sqlActivations = `
 		SELECT seq, snapshot_id, over_id, rolled_back, reason, actor, request_id, at
 		  FROM activations WHERE seq >= $1 ORDER BY seq`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlActivations, func(r row) error {
+		return conn.query(sqlActivations, func(r row) error {
 			a := saaf.Activation{Seq: r.int64(), Snapshot: saaf.SnapshotID(r.int64()), Over: saaf.SnapshotID(r.int64()),
 				Rollback: r.bool(), Reason: r.text()}
 			a.By = saaf.By{Actor: r.text(), Request: r.text()}

@@ -5,18 +5,17 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
 // campaignColumns are read by scanCampaign; they need campaigns joined with
-// campaign_counts.
+// campaign_counts, grouped by campaign.
 const campaignColumns = `
 	c.id, c.tenant_id, c.environment, c.name, c.dial_mode, c.voice_agent_id, c.post_answer_action,
 	c.predictive_target_abandon, c.predictive_max_wait_s, c.predictive_min_ratio, c.predictive_max_ratio,
 	c.max_attempts, c.retry_delay_s, c.max_concurrent, c.calling_window, c.caller_id, c.status, c.created_at, c.updated_at,
-	n.pending, n.dialing, n.dnd, n.held, n.completed, n.failed, n.no_answer
+	CAST(sum(n.pending) AS BIGINT), CAST(sum(n.dialing) AS BIGINT), CAST(sum(n.dnd) AS BIGINT), CAST(sum(n.held) AS BIGINT),
+	CAST(sum(n.completed) AS BIGINT), CAST(sum(n.failed) AS BIGINT), CAST(sum(n.no_answer) AS BIGINT)
 	FROM campaigns c JOIN campaign_counts n ON n.campaign_id = c.id`
 
 func scanCampaign(r row) (c saaf.Campaign, err error) {
@@ -50,9 +49,10 @@ func windowText(w *saaf.CallingWindow) (*string, error) {
 // CreateCampaign stores a new draft. The settings must be valid.
 func (s *Store) CreateCampaign(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, settings saaf.CampaignSettings) (saaf.Campaign, error) {
 	var c saaf.Campaign
-	err := s.write(ctx, 1, func(t *tx) error {
+	id := saaf.CampaignID(s.ids.Next())
+	err := s.write(ctx, alone(id), 1, func(t *tx) error {
 		c = saaf.Campaign{
-			ID: saaf.CampaignID(t.ids.Next()), TenantID: tenant, Environment: env, CampaignSettings: settings,
+			ID: id, TenantID: tenant, Environment: env, CampaignSettings: settings,
 			Status: saaf.CampaignDraft, CreatedAt: t.now, UpdatedAt: t.now,
 		}
 		return t.insertCampaign(&c)
@@ -76,18 +76,19 @@ func (t *tx) insertCampaign(c *saaf.Campaign) error {
 	if err != nil {
 		return err
 	}
-	const sqlInsertCounts = `INSERT INTO campaign_counts (campaign_id) VALUES ($1)`
+	const sqlInsertCounts = `INSERT INTO campaign_counts (campaign_id, slot) VALUES ($1, 0)`
 	_, err = t.exec(sqlInsertCounts, c.ID)
 	return err
 }
 
 const sqlCampaign = `SELECT ` + campaignColumns + `
-	WHERE c.id = $1 AND c.tenant_id = $2 AND c.environment = $3 AND c.deleted_at IS NULL`
+	WHERE c.id = $1 AND n.campaign_id = $1 AND c.tenant_id = $2 AND c.environment = $3 AND c.deleted_at IS NULL
+	GROUP BY c.id`
 
-func readCampaign(conn *sqlite.Conn, tenant saaf.TenantID, env saaf.Environment, id saaf.CampaignID) (saaf.Campaign, error) {
+func readCampaign(conn session, tenant saaf.TenantID, env saaf.Environment, id saaf.CampaignID) (saaf.Campaign, error) {
 	var c saaf.Campaign
 	found := false
-	err := query(conn, sqlCampaign, func(r row) (err error) {
+	err := conn.query(sqlCampaign, func(r row) (err error) {
 		c, err = scanCampaign(r)
 		found = true
 		return err
@@ -101,7 +102,7 @@ func readCampaign(conn *sqlite.Conn, tenant saaf.TenantID, env saaf.Environment,
 // Campaign reads one campaign. One that does not exist, is another tenant's or
 // belongs to the other environment is the same NotFound.
 func (s *Store) Campaign(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, id saaf.CampaignID) (c saaf.Campaign, err error) {
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		c, err = readCampaign(conn, tenant, env, id)
 		return err
 	})
@@ -113,13 +114,13 @@ func (s *Store) Campaign(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 func (s *Store) Campaigns(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, below saaf.Cursor, limit int) (list []saaf.Campaign, err error) {
 	const sqlCampaigns = `SELECT ` + campaignColumns + `
 		WHERE c.tenant_id = $1 AND c.environment = $2 AND c.deleted_at IS NULL AND c.id < $3
-		ORDER BY c.id DESC LIMIT $4`
+		GROUP BY c.id ORDER BY c.id DESC LIMIT $4`
 	if below == 0 {
 		below = 1<<63 - 1
 	}
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlCampaigns, func(r row) error {
+		return conn.query(sqlCampaigns, func(r row) error {
 			c, err := scanCampaign(r)
 			list = append(list, c)
 			return err
@@ -133,7 +134,7 @@ func (s *Store) Campaigns(ctx context.Context, tenant saaf.TenantID, env saaf.En
 // is stored.
 func (s *Store) UpdateCampaign(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, id saaf.CampaignID, change func(*saaf.Campaign) error) (saaf.Campaign, error) {
 	var c saaf.Campaign
-	err := s.write(ctx, 1, func(t *tx) (err error) {
+	err := s.write(ctx, alone(id), 1, func(t *tx) (err error) {
 		if c, err = readCampaign(t.conn, tenant, env, id); err != nil {
 			return err
 		}
@@ -168,7 +169,7 @@ func (t *tx) updateCampaign(c *saaf.Campaign) error {
 // DeleteCampaign makes a campaign disappear at once; its leads are removed in
 // the background by [Store.RunPurge]. A running campaign is a Conflict.
 func (s *Store) DeleteCampaign(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, id saaf.CampaignID, by saaf.By) error {
-	err := s.write(ctx, 1, func(t *tx) error {
+	err := s.write(ctx, alone(id), 1, func(t *tx) error {
 		c, err := readCampaign(t.conn, tenant, env, id)
 		if err != nil {
 			return err
@@ -183,7 +184,7 @@ func (s *Store) DeleteCampaign(ctx context.Context, tenant saaf.TenantID, env sa
 			return err
 		}
 		// The newest ids may be among the rows that will go: never make them again.
-		const sqlRaiseFloor = `UPDATE deployment SET id_floor = max(id_floor, $1)`
+		const sqlRaiseFloor = `UPDATE deployment SET id_floor = CASE WHEN id_floor < $1 THEN $1 ELSE id_floor END`
 		if _, err = t.exec(sqlRaiseFloor, t.ids.Last()); err != nil {
 			return err
 		}
@@ -216,8 +217,8 @@ type campaignState struct {
 func (t *tx) campaignFor(tenant saaf.TenantID, env saaf.Environment, id saaf.CampaignID) error {
 	c, ok := t.campaigns[id]
 	if !ok {
-		const sqlCampaignState = `SELECT tenant_id, environment, status FROM campaigns WHERE id = $1 AND deleted_at IS NULL`
-		err := query(t.conn, sqlCampaignState, func(r row) error {
+		const sqlCampaignState = `SELECT tenant_id, environment, status FROM campaigns WHERE id = $1 AND deleted_at IS NULL FOR SHARE`
+		err := t.conn.query(sqlCampaignState, func(r row) error {
 			c = campaignState{saaf.TenantID(r.int64()), saaf.Environment(r.text()), saaf.CampaignStatus(r.text())}
 			return nil
 		}, id)

@@ -3,17 +3,15 @@ package store
 import (
 	"context"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
 // Checkpoint signs how far the ledger has come, unless the last checkpoint says so
 // already. made is false then.
 func (s *Store) Checkpoint(ctx context.Context) (made bool, err error) {
-	err = s.write(ctx, 0, func(t *tx) error {
+	err = s.write(ctx, everything, 0, func(t *tx) error {
 		made = false
-		head, err := readChainHead(t.conn)
+		head, err := readChainHead(t.conn, embeddedWriter)
 		if err != nil || head.Entry == 0 {
 			return err
 		}
@@ -45,9 +43,9 @@ func (s *Store) Checkpoint(ctx context.Context) (made bool, err error) {
 
 const checkpointColumns = `seq, text, signature FROM checkpoints`
 
-func lastCheckpoint(conn *sqlite.Conn) (c saaf.SignedCheckpoint, seq int64, err error) {
+func lastCheckpoint(conn session) (c saaf.SignedCheckpoint, seq int64, err error) {
 	const sqlLastCheckpoint = `SELECT ` + checkpointColumns + ` ORDER BY seq DESC LIMIT 1`
-	err = query(conn, sqlLastCheckpoint, func(r row) error {
+	err = conn.query(sqlLastCheckpoint, func(r row) error {
 		last := scanCheckpoint(r)
 		seq, c = last.Seq, last.SignedCheckpoint
 		return nil
@@ -61,7 +59,7 @@ func scanCheckpoint(r row) StoredCheckpoint {
 
 // LastCheckpoint is the newest checkpoint and its number, 0 when there is none.
 func (s *Store) LastCheckpoint(ctx context.Context) (c saaf.SignedCheckpoint, seq int64, err error) {
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		c, seq, err = lastCheckpoint(conn)
 		return err
 	})
@@ -78,9 +76,9 @@ type StoredCheckpoint struct {
 // of them.
 func (s *Store) CheckpointsAfter(ctx context.Context, after int64) (list []StoredCheckpoint, err error) {
 	const sqlCheckpointsAfter = `SELECT ` + checkpointColumns + ` WHERE seq > $1 ORDER BY seq LIMIT $2`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlCheckpointsAfter, func(r row) error {
+		return conn.query(sqlCheckpointsAfter, func(r row) error {
 			list = append(list, scanCheckpoint(r))
 			return nil
 		}, after, entryPage)

@@ -30,24 +30,28 @@ func (t *tx) count(campaign saaf.CampaignID, status saaf.LeadStatus, reason saaf
 
 func (t *tx) flushCounts() error {
 	const sqlAddCounts = `
-		UPDATE campaign_counts
-		   SET pending = pending + $1, dialing = dialing + $2, dnd = dnd + $3, held = held + $4,
-		       completed = completed + $5, failed = failed + $6, no_answer = no_answer + $7,
-		       unchecked = unchecked + $8,
-		       found_unavailable = found_unavailable + $9, found_stale = found_stale + $10, found_clean = found_clean + $11,
-		       found_full = found_full + $12, found_partial = found_partial + $13, found_suppressed = found_suppressed + $14,
-		       found_held = found_held + $15
-		 WHERE campaign_id = $16`
+		INSERT INTO campaign_counts AS n (campaign_id, slot, pending, dialing, dnd, held, completed, failed, no_answer, unchecked,
+		  found_unavailable, found_stale, found_clean, found_full, found_partial, found_suppressed, found_held)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+		ON CONFLICT (campaign_id, slot) DO UPDATE
+		   SET pending = n.pending + excluded.pending, dialing = n.dialing + excluded.dialing,
+		       dnd = n.dnd + excluded.dnd, held = n.held + excluded.held, completed = n.completed + excluded.completed,
+		       failed = n.failed + excluded.failed, no_answer = n.no_answer + excluded.no_answer,
+		       unchecked = n.unchecked + excluded.unchecked,
+		       found_unavailable = n.found_unavailable + excluded.found_unavailable,
+		       found_stale = n.found_stale + excluded.found_stale, found_clean = n.found_clean + excluded.found_clean,
+		       found_full = n.found_full + excluded.found_full, found_partial = n.found_partial + excluded.found_partial,
+		       found_suppressed = n.found_suppressed + excluded.found_suppressed, found_held = n.found_held + excluded.found_held`
 	for campaign, d := range t.counts {
 		if *d == (countDelta{}) {
 			continue
 		}
 		c, f := &d.leads, &d.found
-		_, err := exec(t.conn, sqlAddCounts,
+		err := t.conn.later(sqlAddCounts, campaign, t.slot,
 			c[saaf.LeadPending], c[saaf.LeadDialing], c[saaf.LeadDND], c[saaf.LeadHeld],
 			c[saaf.LeadCompleted], c[saaf.LeadFailed], c[saaf.LeadNoAnswer], d.unchecked,
 			f[saaf.RegistryUnavailable], f[saaf.RegistryStale], f[saaf.NotRegistered], f[saaf.FullBlock], f[saaf.PartialBlock],
-			f[saaf.Suppressed], f[saaf.HeldAfterBlock], campaign)
+			f[saaf.Suppressed], f[saaf.HeldAfterBlock])
 		if err != nil {
 			return err
 		}

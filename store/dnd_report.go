@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -20,19 +18,20 @@ type DNDReport struct {
 func (s *Store) DNDReport(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID) (rep DNDReport, err error) {
 	const (
 		sqlFound = `
-			SELECT found_unavailable, found_stale, found_clean, found_full, found_partial, found_suppressed, found_held
+			SELECT CAST(sum(found_unavailable) AS BIGINT), CAST(sum(found_stale) AS BIGINT), CAST(sum(found_clean) AS BIGINT),
+			       CAST(sum(found_full) AS BIGINT), CAST(sum(found_partial) AS BIGINT), CAST(sum(found_suppressed) AS BIGINT), CAST(sum(found_held) AS BIGINT)
 			  FROM campaign_counts WHERE campaign_id = $1`
 		sqlChanges = `
 			SELECT d.activation, coalesce(g.blocked, 0), coalesce(g.held, 0), coalesce(g.other, 0)
 			  FROM deployment d LEFT JOIN campaign_changes g ON g.campaign_id = $1 AND g.activation = d.activation`
 	)
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		c, err := readCampaign(conn, tenant, env, campaign)
 		if err != nil {
 			return err
 		}
 		rep.Leads = c.Leads
-		err = query(conn, sqlFound, func(r row) error {
+		err = conn.query(sqlFound, func(r row) error {
 			for i := range rep.Found {
 				rep.Found[i] = r.int64()
 			}
@@ -41,7 +40,7 @@ func (s *Store) DNDReport(ctx context.Context, tenant saaf.TenantID, env saaf.En
 		if err != nil {
 			return err
 		}
-		return query(conn, sqlChanges, func(r row) error {
+		return conn.query(sqlChanges, func(r row) error {
 			rep.Changes = Changes{r.int64(), r.int64(), r.int64(), r.int64()}
 			return nil
 		}, campaign)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -45,10 +43,10 @@ type erasureFact struct {
 // The evidence stays: it never held the phone. What is left of it in the files of
 // the store goes with [Store.ScrubErased], which the erasure waits for.
 func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, phone saaf.Phone, by saaf.By, reason string) (e Erasure, err error) {
-	err = s.write(ctx, 1, func(t *tx) error {
+	err = s.write(ctx, everything, 1, func(t *tx) error {
 		var known int64
 		const sqlTenantThere = `SELECT count(*) FROM tenants WHERE id = $1`
-		if err := query(t.conn, sqlTenantThere, func(r row) error { known = r.int64(); return nil }, tenant); err != nil {
+		if err := t.conn.query(sqlTenantThere, func(r row) error { known = r.int64(); return nil }, tenant); err != nil {
 			return err
 		}
 		if known == 0 {
@@ -61,7 +59,7 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Enviro
 		}
 		const sqlStillBlock = `SELECT count(*) FROM suppressions WHERE tenant_id = $1 AND phone_hash = $2 AND ended_at IS NULL AND (environment = $3 OR $3 = $4)`
 		count := func(r row) error { e.Suppressions = int(r.int64()); return nil }
-		if err := query(t.conn, sqlStillBlock, count, tenant, e.Phone[:], env, saaf.Live); err != nil {
+		if err := t.conn.query(sqlStillBlock, count, tenant, e.Phone[:], env, saaf.Live); err != nil {
 			return err
 		}
 		const sqlForgetPhone = `UPDATE suppressions SET phone = NULL, updated_at = $1 WHERE tenant_id = $2 AND phone_hash = $3 AND phone IS NOT NULL AND (environment = $4 OR $4 = $5)`
@@ -95,10 +93,10 @@ func (t *tx) eraseLeads(tenant saaf.TenantID, env saaf.Environment, phone saaf.P
 		sqlEveryCampaign = `SELECT id FROM campaigns WHERE tenant_id = $1 AND (environment = $2 OR $2 = $3)`
 		sqlLeadStands    = `SELECT id, status, reason FROM leads WHERE campaign_id = $1 AND phone = $2`
 		sqlEraseLead     = `DELETE FROM leads WHERE campaign_id = $1 AND id = $2`
-		sqlKeepFloor     = `UPDATE deployment SET id_floor = max(id_floor, $1)`
+		sqlKeepFloor     = `UPDATE deployment SET id_floor = CASE WHEN id_floor < $1 THEN $1 ELSE id_floor END`
 	)
 	var ids []saaf.CampaignID
-	err = query(t.conn, sqlEveryCampaign, func(r row) error {
+	err = t.conn.query(sqlEveryCampaign, func(r row) error {
 		ids = append(ids, saaf.CampaignID(r.int64()))
 		return nil
 	}, tenant, env, saaf.Live)
@@ -107,7 +105,7 @@ func (t *tx) eraseLeads(tenant saaf.TenantID, env saaf.Environment, phone saaf.P
 	}
 	for _, campaign := range ids {
 		var l UnfinishedLead
-		err := query(t.conn, sqlLeadStands, func(r row) error {
+		err := t.conn.query(sqlLeadStands, func(r row) error {
 			l = UnfinishedLead{ID: saaf.LeadID(r.int64()), Status: saaf.LeadStatus(r.int64()), Reason: saaf.VerdictReason(r.int64())}
 			return nil
 		}, campaign, phone)
@@ -144,8 +142,8 @@ func scanErasure(r row) Erasure {
 func (s *Store) Erasure(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, id saaf.ErasureID) (e Erasure, err error) {
 	const sqlErasure = `SELECT ` + erasureColumns + ` WHERE id = $1 AND tenant_id = $2 AND environment = $3`
 	found := false
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlErasure, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlErasure, func(r row) error {
 			e, found = scanErasure(r), true
 			return nil
 		}, id, tenant, env)
@@ -191,8 +189,8 @@ func (s *Store) RunErasures(ctx context.Context, failed func(error)) error {
 func (s *Store) ScrubErased(ctx context.Context) (left bool, err error) {
 	const sqlUnfinishedErasures = `SELECT id FROM erasures WHERE finished_at IS NULL ORDER BY id`
 	var ids []saaf.ErasureID
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlUnfinishedErasures, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlUnfinishedErasures, func(r row) error {
 			ids = append(ids, saaf.ErasureID(r.int64()))
 			return nil
 		})
@@ -200,10 +198,10 @@ func (s *Store) ScrubErased(ctx context.Context) (left bool, err error) {
 	if err != nil || len(ids) == 0 {
 		return false, wrap("find erasures", err)
 	}
-	if left, err := s.scrubFree(ctx); err != nil || left {
+	if left, err := s.engine.forgetErased(ctx); err != nil || left {
 		return true, wrap("scrub the files of the store", err)
 	}
-	err = s.write(ctx, 1, func(t *tx) error {
+	err = s.write(ctx, everything, 1, func(t *tx) error {
 		const sqlFinishErasure = `UPDATE erasures SET state = $1, finished_at = $2 WHERE id = $3`
 		for _, id := range ids {
 			if _, err := t.exec(sqlFinishErasure, erasureCompleted, t.now, id); err != nil {

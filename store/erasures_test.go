@@ -10,8 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -166,20 +164,21 @@ func TestErasureWaitsForReaders(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	b.add(b.campaign, leads(0, 5)...)
-	conn, err := b.readers.Take(t.Context())
+	raw, err := b.embedded().readers.Take(t.Context())
 	b.must(err)
-	_, err = exec(conn, "BEGIN")
+	conn := sqliteConn{raw}
+	_, err = conn.exec("BEGIN")
 	b.must(err)
-	b.must(query(conn, `SELECT count(*) FROM leads`, nil))
+	b.must(conn.query(`SELECT count(*) FROM leads`, nil))
 	e, err := b.Erase(t.Context(), b.tenant, saaf.Live, phone(0), asha, "asked")
 	b.must(err)
 	left, err := b.ScrubErased(t.Context())
 	if got, rerr := b.Erasure(t.Context(), b.tenant, saaf.Live, e.ID); !left || err != nil || got.Done || rerr != nil {
 		t.Errorf("with a reader: left %v, %v; %+v, %v", left, err, got, rerr)
 	}
-	_, err = exec(conn, "ROLLBACK")
+	_, err = conn.exec("ROLLBACK")
 	b.must(err)
-	b.readers.Put(conn)
+	b.embedded().readers.Put(raw)
 	b.scrub()
 	if got, err := b.Erasure(t.Context(), b.tenant, saaf.Live, e.ID); !got.Done || err != nil {
 		t.Errorf("without: %+v, %v", got, err)
@@ -244,7 +243,7 @@ func TestErasedPeopleLeaveNoCopy(t *testing.T) {
 	t.Run("nobody writes", func(t *testing.T) {
 		t.Parallel()
 		testErasedPeople(t, func(b *bundle) {
-			if left, err := b.scrubFree(t.Context()); left || err != nil { // and no commit behind it
+			if left, err := b.engine.forgetErased(t.Context()); left || err != nil { // and no commit behind it
 				t.Fatal(left, err)
 			}
 		})
@@ -270,7 +269,7 @@ func TestErasedPeopleLeaveNoCopy(t *testing.T) {
 
 func testErasedPeople(t *testing.T, scrub func(*bundle)) {
 	b := setup(t)
-	_, err := exec(b.conn, "PRAGMA synchronous = OFF")
+	_, err := b.embedded().conn.exec("PRAGMA synchronous = OFF")
 	b.must(err)
 	snap := b.activate(20_000)
 	r := rand.New(rand.NewPCG(1, 2))
@@ -318,8 +317,8 @@ func testErasedPeople(t *testing.T, scrub func(*bundle)) {
 	}
 	// Another process has all pages in memory, as they are before.
 	other := open(t, Config{Dir: b.dir, Node: 1})
-	b.must(other.write(t.Context(), 0, func(x *tx) error {
-		_, err := exec(x.conn, `SELECT sum(length(l.name)) FROM leads l, leads p WHERE p.id = l.id AND p.phone > 0`)
+	b.must(other.write(t.Context(), everything, 0, func(x *tx) error {
+		_, err := x.conn.exec(`SELECT sum(length(l.name)) FROM leads l, leads p WHERE p.id = l.id AND p.phone > 0`)
 		return err
 	}))
 	scrub(b)
@@ -344,8 +343,8 @@ func testErasedPeople(t *testing.T, scrub func(*bundle)) {
 	for _, c := range campaigns {
 		b.checkCounts(c)
 	}
-	b.must(b.read(t.Context(), func(conn *sqlite.Conn) error {
-		return query(conn, `SELECT phone FROM leads`, func(r row) error { delete(stay, saaf.Phone(r.int64())); return nil })
+	b.must(b.read(t.Context(), func(conn session) error {
+		return conn.query(`SELECT phone FROM leads`, func(r row) error { delete(stay, saaf.Phone(r.int64())); return nil })
 	}))
 	if len(stay) > 0 {
 		t.Errorf("%d people went who had not asked for it", len(stay))

@@ -8,8 +8,6 @@ import (
 	"slices"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -33,9 +31,9 @@ const entryPage = 500
 // of the chain, at most a page of them; none when there are no more.
 func (s *Store) LedgerAfter(ctx context.Context, after saaf.EntryID) (list []saaf.EntryRow, err error) {
 	const sqlLedgerAfter = `SELECT ` + ledgerColumns + ` WHERE id > $1 ORDER BY id LIMIT $2`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlLedgerAfter, func(r row) error {
+		return conn.query(sqlLedgerAfter, func(r row) error {
 			list = append(list, scanEntry(r))
 			return nil
 		}, after, entryPage)
@@ -78,9 +76,9 @@ func (s *Store) EvidenceUpTo(ctx context.Context, tenant saaf.TenantID, phone sa
 		hash := s.Hasher(owner).Hash(phone)
 		text := []byte(hash.String())
 		for after, more := entryAt(from)-1, true; more; {
-			err := s.read(ctx, func(conn *sqlite.Conn) error {
+			err := s.read(ctx, func(conn session) error {
 				n := 0
-				err := query(conn, sqlTenantEntries, func(r row) error {
+				err := conn.query(sqlTenantEntries, func(r row) error {
 					n++
 					e := scanEntry(r)
 					after = e.ID
@@ -109,8 +107,8 @@ func (s *Store) EvidenceUpTo(ctx context.Context, tenant saaf.TenantID, phone sa
 // EntryBefore is the hash that the entry follows, zero for the first of the chain.
 func (s *Store) EntryBefore(ctx context.Context, id saaf.EntryID) (hash saaf.SHA256, err error) {
 	const sqlEntryBefore = `SELECT hash FROM ledger WHERE id < $1 ORDER BY id DESC LIMIT 1`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlEntryBefore, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlEntryBefore, func(r row) error {
 			copy(hash[:], r.bytes())
 			return nil
 		}, id)
@@ -125,10 +123,10 @@ func (s *Store) LeadsByPhone(ctx context.Context, tenant saaf.TenantID, env saaf
 		sqlCampaignIDs  = `SELECT id FROM campaigns WHERE tenant_id = $1 AND environment = $2 AND deleted_at IS NULL ORDER BY id`
 		sqlLeadsByPhone = `SELECT ` + leadColumns + ` WHERE l.campaign_id = $1 AND l.phone = $2`
 	)
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
 		var ids []saaf.CampaignID
-		err := query(conn, sqlCampaignIDs, func(r row) error {
+		err := conn.query(sqlCampaignIDs, func(r row) error {
 			ids = append(ids, saaf.CampaignID(r.int64()))
 			return nil
 		}, tenant, env)
@@ -136,7 +134,7 @@ func (s *Store) LeadsByPhone(ctx context.Context, tenant saaf.TenantID, env saaf
 			return err
 		}
 		for _, id := range ids {
-			err := query(conn, sqlLeadsByPhone, func(r row) error {
+			err := conn.query(sqlLeadsByPhone, func(r row) error {
 				list = append(list, scanLead(r))
 				return nil
 			}, id, phone)
@@ -169,7 +167,7 @@ func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, env saaf
 		hashes[i] = hasher.Hash(list[i].Phone)
 	}
 	asked := slices.Clone(list)
-	err := s.write(ctx, len(list), func(t *tx) error {
+	err := s.write(ctx, beside, len(list), func(t *tx) error {
 		t.wrote = true
 		copy(list, asked)
 		index, err := t.suppressed()
@@ -194,6 +192,6 @@ func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, env saaf
 
 // RecordRefusal leaves evidence of registry files that were refused.
 func (s *Store) RecordRefusal(ctx context.Context, by saaf.By, fact any) error {
-	err := s.write(ctx, 1, func(t *tx) error { return t.record(0, 0, "", saaf.StageRefusal, by, "", fact) })
+	err := s.write(ctx, everything, 1, func(t *tx) error { return t.record(0, 0, "", saaf.StageRefusal, by, "", fact) })
 	return wrap("record refusal", err)
 }

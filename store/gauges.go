@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -26,14 +24,14 @@ type Gauges struct {
 func (s *Store) Gauges(ctx context.Context, last Gauges) (g Gauges, err error) {
 	const (
 		sqlGauges = `
-			SELECT (SELECT coalesce(sum(unchecked), 0) FROM campaign_counts),
+			SELECT (SELECT CAST(coalesce(sum(unchecked), 0) AS BIGINT) FROM campaign_counts),
 			       (SELECT count(*) FROM registry_imports WHERE state IN ($1, $2)),
 			       (SELECT suppression_seq FROM deployment)`
 		sqlCountOptOuts = `SELECT count(*) FROM suppressions WHERE ended_at IS NULL`
 	)
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		g = Gauges{}
-		err := query(conn, sqlGauges, func(r row) error {
+		err := conn.query(sqlGauges, func(r row) error {
 			g.Unchecked, g.Imports, g.suppressionSeq = r.int64(), r.int64(), r.int64()
 			return nil
 		}, string(ImportQueued), string(ImportRunning))
@@ -41,16 +39,14 @@ func (s *Store) Gauges(ctx context.Context, last Gauges) (g Gauges, err error) {
 			return err
 		}
 		if g.Suppressions = last.Suppressions; g.suppressionSeq != last.suppressionSeq {
-			err := query(conn, sqlCountOptOuts, func(r row) error { g.Suppressions = r.int64(); return nil })
+			err := conn.query(sqlCountOptOuts, func(r row) error { g.Suppressions = r.int64(); return nil })
 			if err != nil {
 				return err
 			}
 		}
-		head, err := readChainHead(conn)
-		if err != nil {
+		if g.Entries, err = countEntries(conn); err != nil {
 			return err
 		}
-		g.Entries = head.Seq
 		last, seq, err := lastCheckpoint(conn)
 		if err != nil {
 			return err
@@ -67,5 +63,5 @@ func (s *Store) Gauges(ctx context.Context, last Gauges) (g Gauges, err error) {
 // Queue is what waits for the writer at this moment: jobs of up to 8 leads, larger
 // ones, and the leads in the latter.
 func (s *Store) Queue() (small, bulk, bulkLeads int64) {
-	return int64(len(s.queue.small)), int64(len(s.queue.bulk)), s.queue.bulkRows.Load()
+	return s.queue.waiting()
 }

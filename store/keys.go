@@ -4,8 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -22,10 +20,10 @@ type NewKey struct {
 // CreateKey stores a key. An unknown tenant is NotFound.
 func (s *Store) CreateKey(ctx context.Context, k NewKey) (saaf.Key, error) {
 	var made saaf.Key
-	err := s.write(ctx, 1, func(t *tx) (err error) {
+	err := s.write(ctx, everything, 1, func(t *tx) (err error) {
 		const sqlTenantExists = `SELECT count(*) FROM tenants WHERE id = $1`
 		var n int64
-		if err := query(t.conn, sqlTenantExists, func(r row) error { n = r.int64(); return nil }, k.TenantID); err != nil {
+		if err := t.conn.query(sqlTenantExists, func(r row) error { n = r.int64(); return nil }, k.TenantID); err != nil {
 			return err
 		}
 		if n == 0 {
@@ -81,8 +79,8 @@ func scanKey(r row) saaf.Key {
 // there is none.
 func (s *Store) KeyByHash(ctx context.Context, hash KeyHash) (k saaf.Key, found bool, err error) {
 	const sqlKeyByHash = `SELECT ` + keyColumns + ` FROM api_keys WHERE hash = $1`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlKeyByHash, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlKeyByHash, func(r row) error {
 			k, found = scanKey(r), true
 			return nil
 		}, hash[:])
@@ -94,9 +92,9 @@ func (s *Store) KeyByHash(ctx context.Context, hash KeyHash) (k saaf.Key, found 
 // commands of the deployment's operator.
 func (s *Store) Keys(ctx context.Context) (list []saaf.Key, err error) {
 	const sqlKeys = `SELECT ` + keyColumns + ` FROM api_keys ORDER BY tenant_id, id`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlKeys, func(r row) error {
+		return conn.query(sqlKeys, func(r row) error {
 			list = append(list, scanKey(r))
 			return nil
 		})
@@ -107,10 +105,10 @@ func (s *Store) Keys(ctx context.Context) (list []saaf.Key, err error) {
 // RevokeKey ends a key and returns the version that servers must take for it to
 // be refused everywhere. Revoking twice changes nothing.
 func (s *Store) RevokeKey(ctx context.Context, id saaf.KeyID, by saaf.By) (k saaf.Key, version int64, err error) {
-	err = s.write(ctx, 1, func(t *tx) error {
+	err = s.write(ctx, everything, 1, func(t *tx) error {
 		const sqlKey = `SELECT ` + keyColumns + ` FROM api_keys WHERE id = $1`
 		read := func() error {
-			return query(t.conn, sqlKey, func(r row) error { k = scanKey(r); return nil }, id)
+			return t.conn.query(sqlKey, func(r row) error { k = scanKey(r); return nil }, id)
 		}
 		k = saaf.Key{}
 		if err := read(); err != nil {

@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"slices"
 	"time"
-
-	"zombiezen.com/go/sqlite"
 
 	"saaf"
 )
@@ -20,6 +17,7 @@ type NewLead struct {
 	ID        saaf.LeadID // of the new lead; for a duplicate of the one that is there, 0 when that cannot be told
 	Duplicate bool        // the phone was in the campaign already, or earlier in the batch
 
+	made  saaf.LeadID // the id it gets, the same whenever the transaction is tried again
 	hash  saaf.PhoneHash
 	found *saaf.Verdict // of the registry, while an opt-out list overrules it
 	entry saaf.EntryID  // of the ledger, that holds the decision
@@ -50,12 +48,6 @@ type LeadBatch struct {
 	At time.Time // set by the writer: when the leads were created
 }
 
-const sqlInsertLead = `
-	INSERT INTO leads (campaign_id, id, phone, name, email, external_id, metadata,
-	  status, attempts, reason, snapshot_id, checked_at, created_at, updated_at, first_entry)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $12, $13)
-	ON CONFLICT (campaign_id, phone) DO NOTHING`
-
 // AddLeads stores a batch and returns when it is on the disk. A phone that is in
 // the campaign already leaves the stored lead unchanged and is marked Duplicate.
 // The campaign is judged inside the transaction: NotFound when it is not the
@@ -65,9 +57,12 @@ func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 	hasher := s.Hasher(tenant)
 	for i := range b.Leads {
 		l := &b.Leads[i]
-		l.hash, l.found = hasher.Hash(l.Phone), nil
+		l.hash, l.found, l.made = hasher.Hash(l.Phone), nil, 0
 	}
-	err := s.write(ctx, len(b.Leads), func(t *tx) error { return t.addLeads(tenant, env, b) })
+	err := s.do(&job{
+		ctx: ctx, of: scope{campaign: b.Campaign, shared: true}, rows: len(b.Leads),
+		adds: &addition{campaignRef{b.Campaign, tenant, env}, b},
+	})
 	if err != nil {
 		return wrap("add leads", err)
 	}
@@ -75,8 +70,51 @@ func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 	return nil
 }
 
-func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) error {
-	if err := t.campaignFor(tenant, env, b.Campaign); err != nil {
+// addition is a batch and whose it is.
+type addition struct {
+	of    campaignRef
+	batch *LeadBatch
+}
+
+// addAll adds the batches of jobs, all to one campaign, with one statement where the
+// engine has such. An error of a job is noted in errs; one that makes the transaction
+// useless is returned too.
+func (t *tx) addAll(jobs []*job, errs []error) error {
+	var leads []*NewLead
+	for i, j := range jobs {
+		if errs[i] = j.ctx.Err(); errs[i] != nil {
+			continue
+		}
+		if err := guarded(func() error { return t.prepare(j.adds) }); err != nil {
+			if errs[i] = err; saaf.ErrorCode(err) == saaf.Internal {
+				return err
+			}
+			continue
+		}
+		for k := range j.adds.batch.Leads {
+			leads = append(leads, &j.adds.batch.Leads[k])
+		}
+	}
+	if len(leads) == 0 {
+		return nil
+	}
+	if err := t.conn.addLeads(t, jobs[0].of.campaign, leads); err != nil {
+		return err
+	}
+	for i, j := range jobs {
+		if errs[i] == nil {
+			if err := t.account(j.adds); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// prepare judges the leads of a batch as they are to be written.
+func (t *tx) prepare(a *addition) error {
+	b := a.batch
+	if err := t.campaignFor(a.of.tenant, a.of.env, b.Campaign); err != nil {
 		return err
 	}
 	for i := range b.Leads {
@@ -88,32 +126,42 @@ func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) 
 		b.Refresh(b.Leads)
 	}
 	b.At = t.now
-	c := campaignRef{b.Campaign, tenant, env}
-	if err := t.holdNew(c, b.Leads); err != nil {
-		return err
-	}
-	stmt, err := t.conn.Prepare(sqlInsertLead)
-	if err != nil {
+	if err := t.holdNew(a.of, b.Leads); err != nil {
 		return err
 	}
 	for i := range b.Leads {
 		l := &b.Leads[i]
-		t.wrote = true
-		e, err := t.entry(entryKey{tenant, b.Campaign, env, saaf.StageIngest, l.Verdict.Snapshot.ID, b.Source})
+		e, err := t.entryOf(a, l)
 		if err != nil {
 			return err
 		}
 		l.entry = e.id
-		added, err := insertLead(stmt, t, b.Campaign, l)
-		if err != nil {
-			return err
+		if l.made == 0 {
+			l.made = saaf.LeadID(t.ids.Next())
 		}
-		if l.Duplicate = !added; l.Duplicate {
+		l.ID = l.made
+	}
+	return nil
+}
+
+func (t *tx) entryOf(a *addition, l *NewLead) (*openEntry, error) {
+	return t.entry(entryKey{a.of.tenant, a.of.id, a.of.env, saaf.StageIngest, l.Verdict.Snapshot.ID, a.batch.Source})
+}
+
+// account counts the leads of a batch that were added and leaves their evidence.
+func (t *tx) account(a *addition) error {
+	for i := range a.batch.Leads {
+		l := &a.batch.Leads[i]
+		if l.Duplicate {
 			l.ID = 0 // fillDuplicates finds it
 			continue
 		}
-		t.count(b.Campaign, l.Status(), l.Verdict.Reason, 1)
-		e.decide(b.By, "", &saaf.Decision{
+		e, err := t.entryOf(a, l)
+		if err != nil {
+			return err
+		}
+		t.count(a.of.id, l.Status(), l.Verdict.Reason, 1)
+		e.decide(a.batch.By, "", &saaf.Decision{
 			Lead: l.ID, Phone: l.hash, New: true, Found: l.Verdict.Reason, Reason: l.Verdict.Reason, Status: l.Status(),
 			Preferences: l.Verdict.Preferences, Suppression: l.Verdict.Suppression,
 		})
@@ -139,76 +187,39 @@ func (t *tx) holdNew(c campaignRef, leads []NewLead) error {
 	return nil
 }
 
-// insertLead binds directly rather than through query: this is the loop that
-// limits the product.
-func insertLead(stmt *sqlite.Stmt, t *tx, campaign saaf.CampaignID, l *NewLead) (added bool, err error) {
-	l.ID = saaf.LeadID(t.ids.Next())
-	stmt.BindInt64(1, int64(campaign))
-	stmt.BindInt64(2, int64(l.ID))
-	stmt.BindInt64(3, int64(l.Phone))
-	bindText(stmt, 4, l.Input.Name)
-	bindText(stmt, 5, l.Input.Email)
-	bindText(stmt, 6, l.Input.ExternalID)
-	if l.Input.Metadata == nil {
-		stmt.BindNull(7)
-	} else {
-		stmt.BindBytes(7, l.Input.Metadata)
-	}
-	stmt.BindInt64(8, int64(l.Status()))
-	stmt.BindInt64(9, int64(l.Verdict.Reason))
-	if id := l.Verdict.Snapshot.ID; id != 0 {
-		stmt.BindInt64(10, int64(id))
-	} else {
-		stmt.BindNull(10)
-	}
-	if at := l.Verdict.CheckedAt; !at.IsZero() {
-		stmt.BindInt64(11, at.UnixMilli())
-	} else {
-		stmt.BindNull(11)
-	}
-	stmt.BindInt64(12, t.now.UnixMilli())
-	stmt.BindInt64(13, int64(l.entry))
-	_, err = stmt.Step()
-	if rerr := stmt.Reset(); err == nil {
-		err = rerr
-	}
-	return err == nil && t.conn.Changes() > 0, err
-}
-
-func bindText(stmt *sqlite.Stmt, i int, s *string) {
-	if s == nil {
-		stmt.BindNull(i)
-		return
-	}
-	stmt.BindText(i, *s)
-}
-
 // fillDuplicates finds the ids of the leads that were there already. It reads
 // what is committed, after the commit, so that the writer does not wait for it.
 // The batch is stored by now: neither a caller that goes away nor a read that
 // fails may turn that into an error. What cannot be read keeps the id 0.
+//
+// A transaction that was tried again because it was not known whether it had been
+// committed finds its own leads there: one with the id that was made for it was added.
 func (s *Store) fillDuplicates(ctx context.Context, b *LeadBatch) {
-	isDuplicate := func(l NewLead) bool { return l.Duplicate }
-	if !slices.ContainsFunc(b.Leads, isDuplicate) {
+	var phones []saaf.Phone
+	for i := range b.Leads {
+		if b.Leads[i].Duplicate {
+			phones = append(phones, b.Leads[i].Phone)
+		}
+	}
+	if len(phones) == 0 {
 		return
 	}
-	const sqlLeadByPhone = `SELECT id FROM leads WHERE campaign_id = $1 AND phone = $2`
+	const sqlLeadsByPhones = `SELECT id, phone FROM leads WHERE campaign_id = $1 AND phone = ANY($2)`
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 	defer cancel()
-	_ = s.read(ctx, func(conn *sqlite.Conn) error {
+	_ = s.read(ctx, func(conn session) error {
+		there := make(map[saaf.Phone]saaf.LeadID, len(phones))
+		err := conn.query(sqlLeadsByPhones, func(r row) error {
+			id := saaf.LeadID(r.int64())
+			there[saaf.Phone(r.int64())] = id
+			return nil
+		}, b.Campaign, integers(phones))
 		for i := range b.Leads {
-			l := &b.Leads[i]
-			if !l.Duplicate {
-				continue
-			}
-			err := query(conn, sqlLeadByPhone, func(r row) error {
-				l.ID = saaf.LeadID(r.int64())
-				return nil
-			}, b.Campaign, l.Phone)
-			if err != nil {
-				return err
+			if l := &b.Leads[i]; l.Duplicate {
+				l.ID = there[l.Phone]
+				l.Duplicate = l.ID != l.made
 			}
 		}
-		return nil
+		return err
 	})
 }

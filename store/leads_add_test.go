@@ -176,8 +176,8 @@ func TestIDsGrowInTheOrderOfCommits(t *testing.T) {
 	var looks []seen
 	look := func() {
 		var s seen
-		b.must(b.read(t.Context(), func(conn *sqlite.Conn) error {
-			return query(conn, `SELECT count(*), coalesce(max(id), 0) FROM leads`, func(r row) error {
+		b.must(b.read(t.Context(), func(conn session) error {
+			return conn.query(`SELECT count(*), coalesce(max(id), 0) FROM leads`, func(r row) error {
 				s.leads, s.newest = r.int64(), r.int64()
 				return nil
 			})
@@ -260,13 +260,13 @@ func TestStoredBatchIsNotAnErrorWhenReadsFail(t *testing.T) {
 		b.add(b.campaign, leads(0, 1)...)
 		var busy []*sqlite.Conn
 		for range b.cfg.Readers {
-			conn, err := b.readers.Take(t.Context())
+			raw, err := b.embedded().readers.Take(t.Context())
 			b.must(err)
-			busy = append(busy, conn)
+			busy = append(busy, raw)
 		}
 		batch := b.add(b.campaign, leads(0, 2)...)
-		for _, conn := range busy {
-			b.readers.Put(conn)
+		for _, raw := range busy {
+			b.embedded().readers.Put(raw)
 		}
 		if l := batch.Leads[0]; !l.Duplicate || l.ID != 0 {
 			t.Errorf("the duplicate: %+v; want no id", l)

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -16,9 +14,9 @@ func (s *Store) UncheckedLeads(ctx context.Context, campaign saaf.CampaignID, ab
 		SELECT id, phone, status, reason FROM leads
 		 WHERE campaign_id = $1 AND id > $2 AND status < $3 AND reason IN ($4, $5)
 		 ORDER BY id LIMIT $6`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlUncheckedLeads, func(r row) error {
+		return conn.query(sqlUncheckedLeads, func(r row) error {
 			list = append(list, scanUnfinished(r))
 			return nil
 		}, campaign, above, saaf.LeadCompleted, saaf.RegistryUnavailable, saaf.RegistryStale, limit)
@@ -41,9 +39,9 @@ func (s *Store) AgedLeads(ctx context.Context, campaign saaf.CampaignID, a Aged,
 		 WHERE campaign_id = $1 AND id > $2 AND status < $3
 		   AND (reason = $4 AND (checked_at < $5 OR snapshot_id IS NULL AND $6) OR reason IN ($7, $8) AND checked_at < $9)
 		 ORDER BY id LIMIT $10`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlAgedLeads, func(r row) error {
+		return conn.query(sqlAgedLeads, func(r row) error {
 			list = append(list, scanUnfinished(r))
 			return nil
 		}, campaign, above, saaf.LeadCompleted, saaf.NotRegistered, a.Clean, a.Unfounded, saaf.FullBlock, saaf.PartialBlock, a.Blocked, limit)
@@ -59,8 +57,8 @@ func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign sa
 		 WHERE l.campaign_id = $1 AND l.reason = $2
 		   AND (coalesce(l.checked_at, 0) < coalesce($3, 0) OR l.snapshot_id IS NULL AND $4)
 		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $5 AND c.deleted_at IS NULL)`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlCountAged, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlCountAged, func(r row) error {
 			n = r.int64()
 			return nil
 		}, campaign, saaf.NotRegistered, b.Since, b.Snapshot, tenant)
@@ -74,7 +72,7 @@ func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign sa
 // left alone, and so is one about which nothing is known. It returns how many were
 // written.
 func (s *Store) RenewLeads(ctx context.Context, campaign saaf.CampaignID, source string, list []Recheck) (written int, err error) {
-	err = s.write(ctx, len(list), func(t *tx) error {
+	err = s.write(ctx, alone(campaign), len(list), func(t *tx) error {
 		written = 0
 		c, err := t.campaignRef(campaign)
 		if err != nil || c.id == 0 {
@@ -84,23 +82,18 @@ func (s *Store) RenewLeads(ctx context.Context, campaign saaf.CampaignID, source
 		if err != nil {
 			return err
 		}
+		var moves []*move
 		for i := range list {
-			l, v := list[i].Lead, list[i].Verdict
-			phone := t.judged(c.tenant, l.Phone)
-			index.hold(&v, c, &phone)
-			if !v.Reason.Checked() {
+			m := &move{was: list[i].Lead, phone: t.judged(c.tenant, list[i].Lead.Phone), verdict: list[i].Verdict}
+			index.hold(&m.verdict, c, &m.phone)
+			if !m.verdict.Reason.Checked() {
 				continue
 			}
-			status, reason := saaf.Recheck(l.Status, l.Reason, v.Reason)
-			moved, err := t.move(c, l, &phone, status, reason, &v, judging{stage: saaf.StageRescrub, source: source, by: saaf.System})
-			if err != nil {
-				return err
-			}
-			if moved {
-				written++
-			}
+			m.status, m.reason = saaf.Recheck(m.was.Status, m.was.Reason, m.verdict.Reason)
+			moves = append(moves, m)
 		}
-		return nil
+		written, err = t.move(c, moves, judging{stage: saaf.StageRescrub, source: source, by: saaf.System})
+		return err
 	})
 	return written, wrap("renew leads", err)
 }
@@ -109,20 +102,15 @@ func (s *Store) RenewLeads(ctx context.Context, campaign saaf.CampaignID, source
 func (s *Store) HeldByID(ctx context.Context, tenant saaf.TenantID, campaign saaf.CampaignID, ids []saaf.LeadID) (list []UnfinishedLead, err error) {
 	const sqlHeldByID = `
 		SELECT l.id, l.phone, l.status, l.reason FROM leads l
-		 WHERE l.campaign_id = $1 AND l.id = $2 AND l.status = $3
-		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $4 AND c.deleted_at IS NULL)`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+		 WHERE l.campaign_id = $1 AND l.id = ANY($2) AND l.status = $3
+		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $4 AND c.deleted_at IS NULL)
+		 ORDER BY l.id`
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		for _, id := range ids {
-			err := query(conn, sqlHeldByID, func(r row) error {
-				list = append(list, scanUnfinished(r))
-				return nil
-			}, campaign, id, saaf.LeadHeld, tenant)
-			if err != nil {
-				return err
-			}
-		}
-		return nil
+		return conn.query(sqlHeldByID, func(r row) error {
+			list = append(list, scanUnfinished(r))
+			return nil
+		}, campaign, integers(ids), saaf.LeadHeld, tenant)
 	})
 	return list, wrap("held leads by id", err)
 }
@@ -131,8 +119,8 @@ func (s *Store) HeldByID(ctx context.Context, tenant saaf.TenantID, campaign saa
 // suppression or the person was erased.
 func (s *Store) SuppressionPhone(ctx context.Context, tenant saaf.TenantID, id saaf.SuppressionID) (p saaf.Phone, err error) {
 	const sqlSuppressionPhone = `SELECT phone FROM suppressions WHERE id = $1 AND tenant_id = $2 AND ended_at IS NULL`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlSuppressionPhone, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlSuppressionPhone, func(r row) error {
 			p = saaf.Phone(r.int64())
 			return nil
 		}, id, tenant)

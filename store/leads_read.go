@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -46,9 +44,9 @@ type LeadFilter struct {
 // deleted, has no leads here.
 func (s *Store) Leads(ctx context.Context, tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, below saaf.Cursor, limit int) (list []saaf.Lead, err error) {
 	sql, args := leadsQuery(tenant, campaign, f, below, limit)
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sql, func(r row) error {
+		return conn.query(sql, func(r row) error {
 			list = append(list, scanLead(r))
 			return nil
 		}, args...)
@@ -94,8 +92,8 @@ func (s *Store) Lead(ctx context.Context, tenant saaf.TenantID, campaign saaf.Ca
 		WHERE l.campaign_id = $1 AND l.id = $2
 		  AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $3 AND c.deleted_at IS NULL)`
 	found := false
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlLead, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlLead, func(r row) error {
 			l, found = scanLead(r), true
 			return nil
 		}, campaign, id, tenant)

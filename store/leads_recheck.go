@@ -1,10 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"time"
-
-	"zombiezen.com/go/sqlite"
 
 	"saaf"
 )
@@ -33,19 +33,23 @@ type CampaignLeads struct {
 func (s *Store) CampaignsToRecheck(ctx context.Context, above saaf.CampaignID, onlyUnchecked bool) (list []CampaignLeads, err error) {
 	const (
 		sqlUnfinished = `
-			SELECT n.campaign_id, n.pending + n.dialing + n.dnd + n.held FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
-			 WHERE c.deleted_at IS NULL AND n.campaign_id > $1 AND n.pending + n.dialing + n.dnd + n.held > 0 ORDER BY n.campaign_id`
+			SELECT n.campaign_id, CAST(sum(n.pending + n.dialing + n.dnd + n.held) AS BIGINT)
+			  FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
+			 WHERE c.deleted_at IS NULL AND n.campaign_id > $1
+			 GROUP BY n.campaign_id HAVING sum(n.pending + n.dialing + n.dnd + n.held) > 0 ORDER BY n.campaign_id`
 		sqlUnchecked = `
-			SELECT n.campaign_id, n.pending + n.dialing + n.dnd + n.held FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
-			 WHERE c.deleted_at IS NULL AND n.campaign_id > $1 AND n.unchecked > 0 ORDER BY n.campaign_id`
+			SELECT n.campaign_id, CAST(sum(n.pending + n.dialing + n.dnd + n.held) AS BIGINT)
+			  FROM campaign_counts n JOIN campaigns c ON c.id = n.campaign_id
+			 WHERE c.deleted_at IS NULL AND n.campaign_id > $1
+			 GROUP BY n.campaign_id HAVING sum(n.unchecked) > 0 ORDER BY n.campaign_id`
 	)
 	sql := sqlUnfinished
 	if onlyUnchecked {
 		sql = sqlUnchecked
 	}
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sql, func(r row) error {
+		return conn.query(sql, func(r row) error {
 			list = append(list, CampaignLeads{saaf.CampaignID(r.int64()), r.int64()})
 			return nil
 		}, above)
@@ -67,9 +71,9 @@ func (s *Store) UnfinishedLeads(ctx context.Context, campaign saaf.CampaignID, a
 		SELECT id, phone, status, reason FROM leads
 		 WHERE campaign_id = $1 AND id > $2 AND status < $3
 		 ORDER BY id LIMIT $4`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlUnfinishedLeads, func(r row) error {
+		return conn.query(sqlUnfinishedLeads, func(r row) error {
 			list = append(list, scanUnfinished(r))
 			return nil
 		}, campaign, above, saaf.LeadCompleted, limit)
@@ -80,24 +84,21 @@ func (s *Store) UnfinishedLeads(ctx context.Context, campaign saaf.CampaignID, a
 // UnfinishedByPhone lists the unfinished leads of a campaign that have one of the
 // phones.
 func (s *Store) UnfinishedByPhone(ctx context.Context, campaign saaf.CampaignID, phones []saaf.Phone) (list []UnfinishedLead, err error) {
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		list = nil
-		for _, p := range phones {
-			if err := unfinishedByPhone(conn, campaign, p, &list); err != nil {
-				return err
-			}
-		}
-		return nil
+	err = s.read(ctx, func(conn session) error {
+		list, err = unfinishedByPhone(conn, campaign, phones)
+		return err
 	})
 	return list, wrap("unfinished leads by phone", err)
 }
 
-func unfinishedByPhone(conn *sqlite.Conn, campaign saaf.CampaignID, p saaf.Phone, list *[]UnfinishedLead) error {
-	const sqlUnfinishedByPhone = `SELECT id, phone, status, reason FROM leads WHERE campaign_id = $1 AND phone = $2 AND status < $3`
-	return query(conn, sqlUnfinishedByPhone, func(r row) error {
-		*list = append(*list, scanUnfinished(r))
+func unfinishedByPhone(conn session, campaign saaf.CampaignID, phones []saaf.Phone) (list []UnfinishedLead, err error) {
+	const sqlUnfinishedByPhone = `SELECT id, phone, status, reason FROM leads WHERE campaign_id = $1 AND phone = ANY($2) AND status < $3`
+	err = conn.query(sqlUnfinishedByPhone, func(r row) error {
+		list = append(list, scanUnfinished(r))
 		return nil
-	}, campaign, p, saaf.LeadCompleted)
+	}, campaign, integers(phones), saaf.LeadCompleted)
+	slices.SortFunc(list, func(a, b UnfinishedLead) int { return cmp.Compare(a.ID, b.ID) })
+	return list, err
 }
 
 // Recheck is what the registry says about a lead now.
@@ -110,25 +111,25 @@ type Recheck struct {
 // [saaf.Recheck] decides, each with its evidence. A lead that has changed since it
 // was judged is left alone, and counted as missed: it must be judged again.
 func (s *Store) ApplyRechecks(ctx context.Context, campaign saaf.CampaignID, source string, list []Recheck) (changed, missed int, err error) {
-	err = s.write(ctx, len(list), func(t *tx) error {
+	err = s.write(ctx, alone(campaign), len(list), func(t *tx) error {
 		changed, missed = 0, 0
 		c, err := t.campaignRef(campaign)
 		if err != nil || c.id == 0 {
 			return err // deleted meanwhile
 		}
+		var moves []*move
 		for i := range list {
-			done, hit, err := t.recheck(c, &list[i], judging{stage: saaf.StageRescrub, source: source, by: saaf.System, sweep: true})
+			m, err := t.recheck(c, &list[i])
 			if err != nil {
 				return err
 			}
-			switch {
-			case done:
-				changed++
-			case !hit:
-				missed++
+			if m != nil {
+				moves = append(moves, m)
 			}
 		}
-		return nil
+		changed, err = t.move(c, moves, judging{stage: saaf.StageRescrub, source: source, by: saaf.System, sweep: true})
+		missed = len(moves) - changed
+		return err
 	})
 	if err != nil {
 		return 0, 0, wrap("apply re-checks", err)
@@ -146,7 +147,7 @@ type campaignRef struct {
 // campaignRef finds a campaign, zero when it is gone.
 func (t *tx) campaignRef(id saaf.CampaignID) (c campaignRef, err error) {
 	const sqlCampaignRef = `SELECT id, tenant_id, environment FROM campaigns WHERE id = $1 AND deleted_at IS NULL`
-	err = query(t.conn, sqlCampaignRef, func(r row) error {
+	err = t.conn.query(sqlCampaignRef, func(r row) error {
 		c = campaignRef{saaf.CampaignID(r.int64()), saaf.TenantID(r.int64()), saaf.Environment(r.text())}
 		return nil
 	}, id)
@@ -174,47 +175,76 @@ func (t *tx) judged(tenant saaf.TenantID, p saaf.Phone) judged {
 	return judged{phone: p, hash: t.hasher(tenant).Hash(p), global: t.hasher(0).Hash, now: t.now}
 }
 
-// recheck decides what a finding does to a lead and stores it. hit is false when
-// the lead is no longer what it was.
-func (t *tx) recheck(c campaignRef, r *Recheck, j judging) (changed, hit bool, err error) {
+// recheck decides what a finding does to a lead: nil for nothing.
+func (t *tx) recheck(c campaignRef, r *Recheck) (*move, error) {
 	index, err := t.suppressed()
 	if err != nil {
-		return false, false, err
+		return nil, err
 	}
-	l, v := t.judged(c.tenant, r.Lead.Phone), r.Verdict
-	index.hold(&v, c, &l)
-	status, reason := saaf.Recheck(r.Lead.Status, r.Lead.Reason, v.Reason)
-	if status == r.Lead.Status && reason == r.Lead.Reason {
-		return false, true, nil
+	m := &move{was: r.Lead, phone: t.judged(c.tenant, r.Lead.Phone), verdict: r.Verdict}
+	index.hold(&m.verdict, c, &m.phone)
+	m.status, m.reason = saaf.Recheck(r.Lead.Status, r.Lead.Reason, m.verdict.Reason)
+	if m.status == r.Lead.Status && m.reason == r.Lead.Reason {
+		return nil, nil
 	}
-	changed, err = t.move(c, r.Lead, &l, status, reason, &v, j)
-	return changed, changed, err
+	return m, nil
 }
 
-// move stores what was decided about a lead, its counts and its evidence. It does
-// nothing when the lead is no longer what it was.
-func (t *tx) move(c campaignRef, was UnfinishedLead, l *judged, status saaf.LeadStatus, reason saaf.VerdictReason, v *saaf.Verdict, j judging) (moved bool, err error) {
-	e, err := t.entry(entryKey{c.tenant, c.id, c.env, j.stage, v.Snapshot.ID, j.source})
+// move is what was decided about a lead.
+type move struct {
+	was     UnfinishedLead
+	phone   judged
+	status  saaf.LeadStatus
+	reason  saaf.VerdictReason
+	verdict saaf.Verdict // what was found
+
+	entry saaf.EntryID // of the ledger, that holds the decision
+	moved bool         // false when the lead was no longer what it had been
+}
+
+// move stores what was decided about leads of a campaign, with counts and evidence. A
+// lead that is no longer what it was when it was judged is left alone. It returns how
+// many were moved.
+func (t *tx) move(c campaignRef, moves []*move, j judging) (moved int, err error) {
+	if len(moves) == 0 {
+		return 0, nil
+	}
+	entry := func(m *move) (*openEntry, error) {
+		return t.entry(entryKey{c.tenant, c.id, c.env, j.stage, m.verdict.Snapshot.ID, j.source})
+	}
+	for _, m := range moves {
+		e, err := entry(m)
+		if err != nil {
+			return 0, err
+		}
+		m.entry = e.id
+	}
+	err = t.conn.moveLeads(t, c.id, moves)
+	t.wrote = t.wrote || err != nil
 	if err != nil {
-		return false, err
+		return 0, err
 	}
-	const sqlMoveLead = `
-		UPDATE leads SET status = $1, reason = $2, snapshot_id = $3, checked_at = $4, updated_at = $5, last_entry = $6
-		 WHERE campaign_id = $7 AND id = $8 AND status = $9 AND reason = $10`
-	n, err := t.exec(sqlMoveLead, status, reason, v.Snapshot.ID, v.CheckedAt, t.now, e.id, c.id, was.ID, was.Status, was.Reason)
-	if err != nil || n == 0 {
-		return false, err
+	for _, m := range moves {
+		if !m.moved {
+			continue
+		}
+		t.wrote = true
+		moved++
+		t.count(c.id, m.was.Status, m.was.Reason, -1)
+		t.count(c.id, m.status, m.reason, 1)
+		if j.sweep {
+			t.countChange(c.id, m.was.Reason, m.reason)
+		}
+		e, err := entry(m)
+		if err != nil {
+			return 0, err
+		}
+		e.decide(j.by, j.reason, &saaf.Decision{
+			Lead: m.was.ID, Phone: m.phone.hash, Had: m.was.Reason, Found: m.verdict.Reason, Reason: m.reason, Status: m.status,
+			Preferences: m.verdict.Preferences, Suppression: m.verdict.Suppression,
+		})
 	}
-	t.count(c.id, was.Status, was.Reason, -1)
-	t.count(c.id, status, reason, 1)
-	if j.sweep {
-		t.countChange(c.id, was.Reason, reason)
-	}
-	e.decide(j.by, j.reason, &saaf.Decision{
-		Lead: was.ID, Phone: l.hash, Had: was.Reason, Found: v.Reason, Reason: reason, Status: status,
-		Preferences: v.Preferences, Suppression: v.Suppression,
-	})
-	return true, nil
+	return moved, nil
 }
 
 // recheckPhone judges the leads anew that a change of a suppression concerns. With
@@ -225,45 +255,46 @@ func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason
 	if err != nil {
 		return 0, err
 	}
-	active, err := t.activeSnapshot()
+	d, err := t.readDeployment()
 	if err != nil {
 		return 0, err
 	}
 	for _, c := range campaigns {
-		leads, err := t.leadsOf(c, s)
+		n, err := t.recheckPhoneIn(c, s, d.active, source, by, reason, find)
 		if err != nil {
 			return 0, err
 		}
-		for _, l := range leads {
-			r := Recheck{Lead: l}
-			if find != nil {
-				r.Verdict = find([]saaf.Phone{l.Phone})[0]
-				if id := r.Verdict.Snapshot.ID; id != 0 && id != active {
-					// All leads may have been re-checked by the active one already: nobody
-					// would look at this one again.
-					r.Verdict = saaf.Verdict{Reason: saaf.RegistryUnavailable}
-				}
-			}
-			done, _, err := t.recheck(c, &r, judging{stage: saaf.StageRescrub, source: source, by: by, reason: reason})
-			if err != nil {
-				return 0, err
-			}
-			if done {
-				changed++
-			}
-		}
+		changed += n
 	}
 	return changed, nil
 }
 
-// activeSnapshot is the active snapshot, 0 when there is none.
-func (t *tx) activeSnapshot() (id saaf.SnapshotID, err error) {
-	const sqlActiveSnapshot = `SELECT active_snapshot_id FROM deployment`
-	err = query(t.conn, sqlActiveSnapshot, func(r row) error {
-		id = saaf.SnapshotID(r.int64())
-		return nil
-	})
-	return id, err
+// recheckPhoneIn is recheckPhone in one campaign.
+func (t *tx) recheckPhoneIn(c campaignRef, s *saaf.Suppression, active saaf.SnapshotID, source string, by saaf.By, reason string, find Finder) (changed int, err error) {
+	leads, err := t.leadsOf(c, s)
+	if err != nil {
+		return 0, err
+	}
+	var moves []*move
+	for _, l := range leads {
+		r := Recheck{Lead: l}
+		if find != nil {
+			r.Verdict = find([]saaf.Phone{l.Phone})[0]
+			if id := r.Verdict.Snapshot.ID; id != 0 && id != active {
+				// All leads may have been re-checked by the active one already: nobody
+				// would look at this one again.
+				r.Verdict = saaf.Verdict{Reason: saaf.RegistryUnavailable}
+			}
+		}
+		m, err := t.recheck(c, &r)
+		if err != nil {
+			return 0, err
+		}
+		if m != nil {
+			moves = append(moves, m)
+		}
+	}
+	return t.move(c, moves, judging{stage: saaf.StageRescrub, source: source, by: by, reason: reason})
 }
 
 // The finding stands in it as a number, for the index of the suppressed leads.
@@ -276,10 +307,10 @@ const sqlSuppressedLeadsOf = `
 // looked at.
 func (t *tx) leadsOf(c campaignRef, s *saaf.Suppression) (list []UnfinishedLead, err error) {
 	if s.Phone != 0 {
-		return list, unfinishedByPhone(t.conn, c.id, s.Phone, &list)
+		return unfinishedByPhone(t.conn, c.id, []saaf.Phone{s.Phone})
 	}
 	hasher := t.hasher(s.TenantID)
-	err = query(t.conn, sqlSuppressedLeadsOf, func(r row) error {
+	err = t.conn.query(sqlSuppressedLeadsOf, func(r row) error {
 		if l := scanUnfinished(r); hasher.Hash(l.Phone) == s.Hash {
 			list = append(list, l)
 		}
@@ -291,12 +322,11 @@ func (t *tx) leadsOf(c campaignRef, s *saaf.Suppression) (list []UnfinishedLead,
 // concerned lists the campaigns with unfinished leads that a suppression counts for.
 func (t *tx) concerned(s *saaf.Suppression) (list []campaignRef, err error) {
 	const (
+		unfinishedOf    = `(SELECT CAST(sum(n.pending + n.dialing + n.dnd + n.held) AS BIGINT) FROM campaign_counts n WHERE n.campaign_id = c.id)`
 		sqlAllCampaigns = `
-			SELECT c.id, c.tenant_id, c.environment, n.pending + n.dialing + n.dnd + n.held
-			  FROM campaigns c JOIN campaign_counts n ON n.campaign_id = c.id WHERE c.deleted_at IS NULL`
+			SELECT c.id, c.tenant_id, c.environment, ` + unfinishedOf + ` FROM campaigns c WHERE c.deleted_at IS NULL`
 		sqlTenantCampaigns = `
-			SELECT c.id, c.tenant_id, c.environment, n.pending + n.dialing + n.dnd + n.held
-			  FROM campaigns c JOIN campaign_counts n ON n.campaign_id = c.id WHERE c.tenant_id = $1 AND c.deleted_at IS NULL`
+			SELECT c.id, c.tenant_id, c.environment, ` + unfinishedOf + ` FROM campaigns c WHERE c.tenant_id = $1 AND c.deleted_at IS NULL`
 	)
 	keep := func(r row) error {
 		c := campaignRef{saaf.CampaignID(r.int64()), saaf.TenantID(r.int64()), saaf.Environment(r.text())}
@@ -307,17 +337,17 @@ func (t *tx) concerned(s *saaf.Suppression) (list []campaignRef, err error) {
 		return nil
 	}
 	if s.TenantID == 0 {
-		return list, query(t.conn, sqlAllCampaigns, keep)
+		return list, t.conn.query(sqlAllCampaigns, keep)
 	}
-	return list, query(t.conn, sqlTenantCampaigns, keep, s.TenantID)
+	return list, t.conn.query(sqlTenantCampaigns, keep, s.TenantID)
 }
 
 // Barrier returns when every write that was queued before it is committed or
 // refused. It goes through both queues: small jobs overtake bulk ones.
 func (s *Store) Barrier(ctx context.Context) error {
 	nothing := func(*tx) error { return nil }
-	if err := s.write(ctx, smallRows+1, nothing); err != nil {
+	if err := s.write(ctx, everything, smallRows+1, nothing); err != nil {
 		return err
 	}
-	return s.write(ctx, 0, nothing)
+	return s.write(ctx, everything, 0, nothing)
 }

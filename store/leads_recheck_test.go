@@ -55,7 +55,7 @@ func TestUnfinishedLeads(t *testing.T) {
 	got, err := b.UnfinishedByPhone(t.Context(), b.campaign, []saaf.Phone{phone(9), phone(4), phone(99), phone(1)})
 	b.must(err)
 	// 4 is finished, 99 is not there.
-	b.equal("by phone", []UnfinishedLead{want[6], want[1]}, got)
+	b.equal("by phone", []UnfinishedLead{want[1], want[6]}, got)
 }
 
 // What becomes of a lead is what [saaf.Recheck] says, whatever it is and whatever

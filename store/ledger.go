@@ -1,17 +1,20 @@
 package store
 
 import (
+	"bytes"
 	"encoding/json"
-
-	"zombiezen.com/go/sqlite"
 
 	"saaf"
 )
 
-// writerID is the chain of the embedded store. All processes that write to the
+// embeddedWriter is the chain of the embedded store. All processes that write to the
 // file share it: SQLite lets one write at a time, and each reads the head inside
 // its transaction.
-const writerID = 1
+const embeddedWriter = 1
+
+// chain is the chain of entries that a writer adds to, with its last entry. The zero
+// value is none yet.
+type chain struct{ head saaf.CheckpointHead }
 
 // entryKey is what decisions must have in common to stand in one entry.
 type entryKey struct {
@@ -68,16 +71,31 @@ func (t *tx) entry(key entryKey) (*openEntry, error) {
 // the clocks of the processes say that write to it.
 func (t *tx) open(e *openEntry) error {
 	if t.lastEntry == 0 {
-		head, err := readChainHead(t.conn)
-		if err != nil {
+		if err := t.openChain(); err != nil {
 			return err
 		}
-		t.head, t.lastEntry = head, head.Entry
+		t.lastEntry = t.chain.head.Entry
 	}
 	t.lastEntry = max(t.lastEntry+1, saaf.EntryID(t.ids.Next()))
 	e.id = t.lastEntry
 	t.entries = append(t.entries, e)
 	return nil
+}
+
+// openChain finds the head of the chain. Where every writer has a chain of its own
+// it is in memory; a new one begins after a start, and when it is not known whether
+// the last transaction was committed.
+func (t *tx) openChain() (err error) {
+	if !t.shared {
+		t.chain.head, err = readChainHead(t.conn, embeddedWriter)
+		return err
+	}
+	if t.chain.head.Writer != 0 {
+		return nil
+	}
+	t.chain.head.Writer = t.ids.Next()
+	const sqlInsertChain = `INSERT INTO chains (writer_id, server_id, opened_at) VALUES ($1, $2, $3)`
+	return t.conn.later(sqlInsertChain, t.chain.head.Writer, t.server, t.now)
 }
 
 // decide puts a decision into the entry.
@@ -117,19 +135,20 @@ func (t *tx) flushLedger() error {
 		if e.n == 0 && e.fact == nil {
 			continue
 		}
-		t.head.Seq++
+		last := &t.chain.head
+		last.Seq++
 		head, err := json.Marshal(saaf.EntryHead{
 			Version: 1, Deployment: t.deployment, Tenant: e.tenant, Campaign: e.campaign, Environment: e.env, Entry: e.id,
-			Writer: writerID, Seq: t.head.Seq, At: t.now, Stage: e.stage, RuleVersion: saaf.RuleVersion,
+			Writer: last.Writer, Seq: last.Seq, At: t.now, Stage: e.stage, RuleVersion: saaf.RuleVersion,
 			Source: e.source, Snapshot: e.snapshot, Requests: e.requests, Decisions: e.n, Fact: e.fact,
 		})
 		if err != nil {
 			return err
 		}
 		entry := saaf.Entry{Head: head, Body: e.body}
-		t.head.Entry, t.head.Hash = e.id, saaf.Link(t.head.Hash, entry.Content())
-		_, err = exec(t.conn, sqlInsertEntry, e.campaign, e.id, e.tenant, int64(writerID), t.head.Seq,
-			head, append([]byte{}, e.body...), t.head.Hash[:])
+		last.Entry, last.Hash = e.id, saaf.Link(last.Hash, entry.Content())
+		err = t.conn.later(sqlInsertEntry, e.campaign, e.id, e.tenant, last.Writer, last.Seq,
+			head, append([]byte{}, e.body...), bytes.Clone(last.Hash[:]))
 		if err != nil {
 			return err
 		}
@@ -137,16 +156,24 @@ func (t *tx) flushLedger() error {
 	return nil
 }
 
-// readChainHead is the last entry of the chain, zero before the first.
-func readChainHead(conn *sqlite.Conn) (head saaf.CheckpointHead, err error) {
-	head.Writer = writerID
-	const sqlChainHead = `SELECT id, seq, hash FROM ledger ORDER BY id DESC LIMIT 1`
-	err = query(conn, sqlChainHead, func(r row) error {
+// readChainHead is the last entry of a chain, zero before the first.
+func readChainHead(conn session, writer int64) (head saaf.CheckpointHead, err error) {
+	head.Writer = writer
+	const sqlChainHead = `SELECT id, seq, hash FROM ledger WHERE writer_id = $1 ORDER BY seq DESC LIMIT 1`
+	err = conn.query(sqlChainHead, func(r row) error {
 		head.Entry, head.Seq = saaf.EntryID(r.int64()), r.int64()
 		copy(head.Hash[:], r.bytes())
 		return nil
-	})
+	}, writer)
 	return head, err
+}
+
+// countEntries is how many entries all chains have together.
+func countEntries(conn session) (n int64, err error) {
+	const sqlCountEntries = `
+		SELECT CAST(coalesce(sum((SELECT max(l.seq) FROM ledger l WHERE l.writer_id = c.writer_id)), 0) AS BIGINT) FROM chains c`
+	err = conn.query(sqlCountEntries, func(r row) error { n = r.int64(); return nil })
+	return n, err
 }
 
 // snapshotOf is how the evidence names a snapshot. One that has no record is named
@@ -157,7 +184,7 @@ func (t *tx) snapshotOf(id saaf.SnapshotID) (*saaf.EntrySnapshot, error) {
 	}
 	snap := &saaf.EntrySnapshot{ID: id}
 	const sqlSnapshotOf = `SELECT effective_date, sha256 FROM snapshots WHERE id = $1`
-	err := query(t.conn, sqlSnapshotOf, func(r row) error {
+	err := t.conn.query(sqlSnapshotOf, func(r row) error {
 		snap.EffectiveDate = saaf.Date(r.int64())
 		copy(snap.SHA256[:], r.bytes())
 		return nil

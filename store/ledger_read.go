@@ -4,15 +4,13 @@ import (
 	"context"
 	"slices"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
 // LedgerHead is the last entry of the chain, zero before the first.
 func (s *Store) LedgerHead(ctx context.Context) (head saaf.CheckpointHead, err error) {
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		head, err = readChainHead(conn)
+	err = s.read(ctx, func(conn session) error {
+		head, err = readChainHead(conn, embeddedWriter)
 		return err
 	})
 	return head, wrap("read ledger", err)
@@ -22,8 +20,8 @@ func (s *Store) LedgerHead(ctx context.Context) (head saaf.CheckpointHead, err e
 // when there is none.
 func (s *Store) CheckpointFrom(ctx context.Context, seq int64) (c StoredCheckpoint, err error) {
 	const sqlCheckpointFrom = `SELECT ` + checkpointColumns + ` WHERE seq >= $1 ORDER BY seq LIMIT 1`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlCheckpointFrom, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlCheckpointFrom, func(r row) error {
 			c = scanCheckpoint(r)
 			return nil
 		}, seq)
@@ -35,9 +33,9 @@ func (s *Store) CheckpointFrom(ctx context.Context, seq int64) (c StoredCheckpoi
 // deleted and still have leads.
 func (s *Store) CampaignIDs(ctx context.Context, tenant saaf.TenantID) (ids []saaf.CampaignID, err error) {
 	const sqlCampaignIDs = `SELECT id FROM campaigns WHERE tenant_id = $1`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		ids = nil
-		return query(conn, sqlCampaignIDs, func(r row) error {
+		return conn.query(sqlCampaignIDs, func(r row) error {
 			ids = append(ids, saaf.CampaignID(r.int64()))
 			return nil
 		}, tenant)
@@ -50,9 +48,9 @@ func (s *Store) CampaignIDs(ctx context.Context, tenant saaf.TenantID) (ids []sa
 func (s *Store) ErasuresByPhone(ctx context.Context, tenant saaf.TenantID, phone saaf.Phone) (list []Erasure, err error) {
 	const sqlErasuresByPhone = `SELECT ` + erasureColumns + ` WHERE tenant_id = $1 AND phone_hash = $2 ORDER BY id`
 	hash := s.Hasher(tenant).Hash(phone)
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlErasuresByPhone, func(r row) error {
+		return conn.query(sqlErasuresByPhone, func(r row) error {
 			list = append(list, scanErasure(r))
 			return nil
 		}, tenant, hash[:])
@@ -76,9 +74,9 @@ func (s *Store) LeadEntries(ctx context.Context, campaign saaf.CampaignID, above
 	const sqlLeadEntries = `
 		SELECT id, phone, reason, first_entry, last_entry
 		  FROM leads WHERE campaign_id = $1 AND id > $2 ORDER BY id LIMIT $3`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlLeadEntries, func(r row) error {
+		return conn.query(sqlLeadEntries, func(r row) error {
 			list = append(list, LeadEntry{Lead: saaf.LeadID(r.int64()), Phone: saaf.Phone(r.int64()), Reason: saaf.VerdictReason(r.int64()),
 				First: saaf.EntryID(r.int64()), Last: saaf.EntryID(r.int64())})
 			return nil
@@ -90,8 +88,8 @@ func (s *Store) LeadEntries(ctx context.Context, campaign saaf.CampaignID, above
 // EntryOf reads an entry of a campaign; there is false when it has none with the id.
 func (s *Store) EntryOf(ctx context.Context, campaign saaf.CampaignID, id saaf.EntryID) (e saaf.EntryRow, there bool, err error) {
 	const sqlEntryOf = `SELECT ` + ledgerColumns + ` WHERE id = $1 AND campaign_id = $2`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlEntryOf, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlEntryOf, func(r row) error {
 			e, there = scanEntry(r), true
 			return nil
 		}, id, campaign)

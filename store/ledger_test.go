@@ -59,17 +59,17 @@ func (b *bundle) checkIndex() {
 	b.t.Helper()
 	var want suppressionIndex
 	var got suppressionIndex
-	b.must(b.write(b.ctx, 0, func(x *tx) error {
+	b.must(b.write(b.ctx, everything, 0, func(x *tx) error {
 		index, err := x.suppressed()
 		if err != nil {
 			return err
 		}
 		got.seq, got.global, got.lists = index.seq, index.global, maps.Clone(index.lists)
-		err = query(x.conn, `SELECT suppression_seq FROM deployment`, func(r row) error { want.seq = r.int64(); return nil })
+		err = x.conn.query(`SELECT suppression_seq FROM deployment`, func(r row) error { want.seq = r.int64(); return nil })
 		if err != nil {
 			return err
 		}
-		return query(x.conn, `SELECT `+suppressionColumns+` WHERE ended_at IS NULL ORDER BY id`, func(r row) error {
+		return x.conn.query(`SELECT `+suppressionColumns+` WHERE ended_at IS NULL ORDER BY id`, func(r row) error {
 			want.apply(new(scanSuppression(r)))
 			return nil
 		})
@@ -251,7 +251,7 @@ func TestEveryWriteLeavesItsEntries(t *testing.T) {
 		var got []saaf.EntryHead
 		for _, e := range b.newEntries(n) {
 			h := b.headOf(&e)
-			if h.Writer != writerID || h.RuleVersion != saaf.RuleVersion || h.Deployment != b.Deployment() || time.Since(h.At) > time.Minute {
+			if h.Writer != embeddedWriter || h.RuleVersion != saaf.RuleVersion || h.Deployment != b.Deployment() || time.Since(h.At) > time.Minute {
 				t.Errorf("%s: %+v", w.name, h)
 			}
 			h.Version, h.Deployment, h.Entry, h.Writer, h.Seq, h.At, h.RuleVersion = 0, 0, 0, 0, 0, time.Time{}, 0

@@ -14,13 +14,14 @@ import (
 
 // oldStore makes a store as the first version of the schema had it, and returns it
 // open, without the settings of today.
-func oldStore(t *testing.T) (dir string, conn *sqlite.Conn) {
+func oldStore(t *testing.T) (dir string, conn sqliteConn) {
 	t.Helper()
 	dir = t.TempDir()
-	conn, err := sqlite.OpenConn(filepath.Join(dir, fileName), sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
+	raw, err := sqlite.OpenConn(filepath.Join(dir, fileName), sqlite.OpenReadWrite|sqlite.OpenCreate|sqlite.OpenWAL)
 	if err != nil {
 		t.Fatal(err)
 	}
+	conn = sqliteConn{raw}
 	list, err := loadMigrations()
 	if err == nil {
 		err = migrateTo(conn, list[:1])
@@ -41,7 +42,7 @@ func TestMigrateOldStore(t *testing.T) {
 			dir, conn := oldStore(t)
 			do := func(sql string, args ...any) {
 				t.Helper()
-				if _, err := exec(conn, sql, args...); err != nil {
+				if _, err := conn.exec(sql, args...); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -50,7 +51,7 @@ func TestMigrateOldStore(t *testing.T) {
 			for _, id := range []int{campaign, empty, other} {
 				do(`INSERT INTO campaigns (id, tenant_id, environment, name, dial_mode, post_answer_action, max_attempts, retry_delay_s, status, created_at, updated_at)
 					VALUES ($1, 1, 'live', 'x', 'preview', 'connect_agent', 3, 60, 'running', 5, 5)`, id)
-				do(`INSERT INTO campaign_counts (campaign_id, pending) VALUES ($1, 0)`, id)
+				do(`INSERT INTO campaign_counts (campaign_id, slot, pending) VALUES ($1, 0, 0)`, id)
 			}
 			for _, id := range []int{11, 12} {
 				do(`INSERT INTO snapshots (id, mode, effective_date, sha256, file_bytes, numbers, partial_numbers, full_numbers, rows_read, rows_active,

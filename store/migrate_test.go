@@ -15,15 +15,15 @@ import (
 func (b *bundle) schema() string {
 	b.t.Helper()
 	var text strings.Builder
-	b.must(b.read(b.ctx, func(conn *sqlite.Conn) error {
-		err := query(conn, `SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name`, func(r row) error {
+	b.must(b.read(b.ctx, func(conn session) error {
+		err := conn.query(`SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name`, func(r row) error {
 			fmt.Fprintf(&text, "%s;\n\n", r.text())
 			return nil
 		})
 		if err != nil {
 			return err
 		}
-		return query(conn, `SELECT one, version, active_snapshot_id IS NULL, confirmed_snapshot_id IS NULL, id_floor FROM deployment`, func(r row) error {
+		return conn.query(`SELECT one, version, active_snapshot_id IS NULL, confirmed_snapshot_id IS NULL, id_floor FROM deployment`, func(r row) error {
 			fmt.Fprintf(&text, "-- deployment: %d %d %v %v %d\n", r.int64(), r.int64(), r.bool(), r.bool(), r.int64())
 			return nil
 		})
@@ -69,7 +69,7 @@ func TestMigrateRefuses(t *testing.T) {
 	}{
 		"a newer program": {
 			`INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ('9999_future.sql', 'x', 1)`,
-			"made by a newer saaf (it has 3 migrations, this program 2): use that version",
+			"made by a newer saaf (it has 4 migrations, this program 3): use that version",
 		},
 		"an edited migration": {
 			`UPDATE schema_migrations SET checksum = 'edited' WHERE name = '0001_first.sql'`,
@@ -84,7 +84,7 @@ func TestMigrateRefuses(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
 			conn := b.connect()
-			_, err := exec(conn, c.change)
+			_, err := conn.exec(c.change)
 			b.must(err)
 			before := b.schema()
 			s, err := Open(t.Context(), Config{Dir: b.dir})
@@ -105,23 +105,24 @@ func TestFailedMigrationLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	path := filepath.Join(dir, fileName)
-	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
+	raw, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer raw.Close()
+	conn := sqliteConn{raw}
 	// In the way of a table that the first migration makes late.
-	if _, err := exec(conn, `CREATE TABLE servers (id)`); err != nil {
+	if _, err := conn.exec(`CREATE TABLE servers (id)`); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(t.Context(), Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "migration 0001_first.sql") {
 		t.Fatalf("Open = %v; want the migration that failed", err)
 	}
 	var tables int
-	if err := query(conn, `SELECT count(*) FROM sqlite_schema WHERE type = 'table'`, func(r row) error { tables = r.int(); return nil }); err != nil || tables != 1 {
+	if err := conn.query(`SELECT count(*) FROM sqlite_schema WHERE type = 'table'`, func(r row) error { tables = r.int(); return nil }); err != nil || tables != 1 {
 		t.Errorf("%d tables, %v; want only the one that was there", tables, err)
 	}
-	if _, err := exec(conn, `DROP TABLE servers`); err != nil {
+	if _, err := conn.exec(`DROP TABLE servers`); err != nil {
 		t.Fatal(err)
 	}
 	b := open(t, Config{Dir: dir})
@@ -160,8 +161,8 @@ func TestConcurrentOpenMigratesOnce(t *testing.T) {
 	close(begin)
 	wg.Wait()
 	b := open(t, Config{Dir: dir})
-	if n := b.number(`SELECT count(*) FROM schema_migrations`); n != 2 {
-		t.Errorf("%d migrations are noted; want 2", n)
+	if n := b.number(`SELECT count(*) FROM schema_migrations`); n != 3 {
+		t.Errorf("%d migrations are noted; want 3", n)
 	}
 	if want, err := os.ReadFile(filepath.Join("testdata", "schema.sql")); err != nil || string(want) != b.schema() {
 		t.Errorf("the schema differs from a new one, %v", err)

@@ -98,7 +98,7 @@ func TestModel(t *testing.T) {
 func (m *model) start(rt *rapid.T, dir string) {
 	for i, b := range []**bundle{&m.bundle, &m.other} {
 		*b = openIdle(rt, Config{Dir: dir, Readers: 1, Node: i})
-		_, err := exec((*b).conn, "PRAGMA synchronous = OFF")
+		_, err := (*b).embedded().conn.exec("PRAGMA synchronous = OFF")
 		(*b).must(err)
 		(*b).run()
 	}
@@ -236,7 +236,7 @@ func (m *model) together(rt *rapid.T) {
 				j.answer <- m.send(j.modelPush)
 				return
 			}
-			j.answer <- m.write(m.ctx, len(j.batch.Leads), func(x *tx) error {
+			j.answer <- m.write(m.ctx, everything, len(j.batch.Leads), func(x *tx) error {
 				if _, err := x.createTenant("poison"); err != nil {
 					return err
 				}
@@ -250,7 +250,7 @@ func (m *model) together(rt *rapid.T) {
 				return errPoison
 			})
 		}()
-		for len(m.queue.small)+len(m.queue.bulk) <= i { // one after another, so that a history can be repeated
+		for queued(m.Store) <= int64(i) { // one after another, so that a history can be repeated
 			runtime.Gosched()
 		}
 	}

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -63,9 +61,9 @@ func stopped(ctx context.Context, op string, err error) error {
 
 func (s *Store) deletedCampaigns(ctx context.Context) (ids []saaf.CampaignID, err error) {
 	const sqlDeletedCampaigns = `SELECT id FROM campaigns WHERE deleted_at IS NOT NULL ORDER BY id`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		ids = nil
-		return query(conn, sqlDeletedCampaigns, func(r row) error {
+		return conn.query(sqlDeletedCampaigns, func(r row) error {
 			ids = append(ids, saaf.CampaignID(r.int64()))
 			return nil
 		})
@@ -76,7 +74,7 @@ func (s *Store) deletedCampaigns(ctx context.Context) (ids []saaf.CampaignID, er
 func (s *Store) purgeCampaign(ctx context.Context, id saaf.CampaignID) error {
 	for {
 		n := 0
-		err := s.write(ctx, purgeChunk, func(t *tx) (err error) {
+		err := s.write(ctx, alone(id), purgeChunk, func(t *tx) (err error) {
 			const sqlPurgeLeads = `
 				DELETE FROM leads WHERE campaign_id = $1
 				   AND id IN (SELECT id FROM leads WHERE campaign_id = $1 ORDER BY id LIMIT $2)`

@@ -70,7 +70,7 @@ func TestPurgeGoesOnAfterARestart(t *testing.T) {
 		b := setup(t)
 		b.add(b.campaign, leads(0, purgeChunk+7)...)
 		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
-		b.must(b.write(t.Context(), 0, func(x *tx) error { // the first transaction of a purge
+		b.must(b.write(t.Context(), everything, 0, func(x *tx) error { // the first transaction of a purge
 			_, err := x.exec(`DELETE FROM leads WHERE id IN (SELECT id FROM leads LIMIT $1)`, purgeChunk)
 			return err
 		}))

@@ -17,23 +17,25 @@ func RawLoop(ctx context.Context, dir string, next func() []NewLead) (took time.
 		return 0, err
 	}
 	defer s.Close()
-	t := &tx{conn: s.conn, ids: s.ids, now: time.Now()}
+	conn := s.engine.(*embedded).conn
+	at := time.Now().UnixMilli()
 	campaign := saaf.CampaignID(s.ids.Next())
 	start := time.Now()
 	for batch := next(); len(batch) > 0 && ctx.Err() == nil; batch = next() {
-		if _, err := exec(s.conn, "BEGIN IMMEDIATE"); err != nil {
+		if _, err := conn.exec("BEGIN IMMEDIATE"); err != nil {
 			return 0, err
 		}
-		stmt, err := s.conn.Prepare(sqlInsertLead)
+		stmt, err := conn.Prepare(sqlInsertLead)
 		if err != nil {
 			return 0, err
 		}
 		for i := range batch {
-			if _, err := insertLead(stmt, t, campaign, &batch[i]); err != nil {
+			batch[i].ID = saaf.LeadID(s.ids.Next())
+			if _, err := conn.insertLead(stmt, at, campaign, &batch[i]); err != nil {
 				return 0, err
 			}
 		}
-		if _, err := exec(s.conn, "COMMIT"); err != nil {
+		if _, err := conn.exec("COMMIT"); err != nil {
 			return 0, err
 		}
 	}

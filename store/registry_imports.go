@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -83,7 +81,7 @@ func scanImport(r row) (im RegistryImport, err error) {
 
 // QueueImport records a file that was uploaded whole. Its bytes must be durable.
 func (s *Store) QueueImport(ctx context.Context, im RegistryImport) (RegistryImport, error) {
-	err := s.write(ctx, 1, func(t *tx) error {
+	err := s.write(ctx, everything, 1, func(t *tx) error {
 		im.ID, im.State, im.CreatedAt = saaf.RegistryImportID(t.ids.Next()), ImportQueued, t.now
 		im.Override = saaf.MaskNumbers(im.Override)
 		const sqlInsertImport = `
@@ -101,8 +99,8 @@ func (s *Store) QueueImport(ctx context.Context, im RegistryImport) (RegistryImp
 func (s *Store) RegistryImport(ctx context.Context, id saaf.RegistryImportID) (im RegistryImport, err error) {
 	const sqlImport = `SELECT ` + importColumns + ` WHERE id = $1`
 	found := false
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlImport, func(r row) (err error) {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlImport, func(r row) (err error) {
 			im, err = scanImport(r)
 			found = true
 			return err
@@ -118,9 +116,9 @@ func (s *Store) RegistryImport(ctx context.Context, id saaf.RegistryImportID) (i
 // first.
 func (s *Store) UnfinishedImports(ctx context.Context) (list []RegistryImport, err error) {
 	const sqlUnfinishedImports = `SELECT ` + importColumns + ` WHERE state IN ($1, $2) ORDER BY id`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlUnfinishedImports, func(r row) error {
+		return conn.query(sqlUnfinishedImports, func(r row) error {
 			im, err := scanImport(r)
 			list = append(list, im)
 			return err
@@ -136,7 +134,7 @@ func (s *Store) ImportMoved(ctx context.Context, id saaf.RegistryImportID, p Imp
 		UPDATE registry_imports SET state = $1, stage = $2, bytes_total = $3, bytes_done = $4, rows_read = $5,
 		  rows_active = $6, rows_deleted = $7, malformed = $8, conflicts = $9
 		 WHERE id = $10 AND state IN ($11, $1)`
-	err := s.write(ctx, 1, func(t *tx) error {
+	err := s.write(ctx, everything, 1, func(t *tx) error {
 		_, err := t.exec(sqlImportMoved, ImportRunning, p.Stage, p.BytesTotal, p.BytesDone, p.Rows, p.RowsActive, p.RowsDeleted,
 			p.Malformed, p.Conflicts, id, ImportQueued)
 		return err
@@ -161,7 +159,7 @@ func (s *Store) ImportEnded(ctx context.Context, im RegistryImport) error {
 		  snapshot_id = coalesce(snapshot_id, $14), finished_at = coalesce(finished_at, $15)
 		 WHERE id = $16`
 	p := &im.ImportProgress
-	err = s.write(ctx, 1, func(t *tx) error {
+	err = s.write(ctx, everything, 1, func(t *tx) error {
 		_, err := t.exec(sqlImportEnded, ImportCompleted, im.State, p.Stage, p.BytesTotal, p.BytesDone, p.Rows, p.RowsActive, p.RowsDeleted,
 			p.Malformed, p.Conflicts, string(warnings), string(refusals), im.Problem, im.SnapshotID, t.now, im.ID)
 		return err

@@ -3,8 +3,6 @@ package store
 import (
 	"context"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -22,9 +20,9 @@ func (s *Store) HeldLeads(ctx context.Context, tenant saaf.TenantID, campaign sa
 		 WHERE l.campaign_id = $1 AND l.id > $2 AND l.status = $3
 		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $4 AND c.deleted_at IS NULL)
 		 ORDER BY l.id LIMIT $5`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlHeldLeads, func(r row) error {
+		return conn.query(sqlHeldLeads, func(r row) error {
 			list = append(list, scanUnfinished(r))
 			return nil
 		}, campaign, above, saaf.LeadHeld, tenant, limit)
@@ -36,7 +34,7 @@ func (s *Store) HeldLeads(ctx context.Context, tenant saaf.TenantID, campaign sa
 // found clean, in one transaction and each with its evidence. Of ids it takes those
 // that are held; others do not count. find asks the registry.
 func (s *Store) ReleaseLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID, ids []saaf.LeadID, source string, by saaf.By, reason string, find Finder) (done Released, err error) {
-	err = s.write(ctx, len(ids), func(t *tx) error {
+	err = s.write(ctx, alone(campaign), len(ids), func(t *tx) error {
 		done = Released{}
 		if _, err := readCampaign(t.conn, tenant, env, campaign); err != nil {
 			return err
@@ -54,48 +52,38 @@ func (s *Store) ReleaseLeads(ctx context.Context, tenant saaf.TenantID, env saaf
 			return err
 		}
 		c := campaignRef{campaign, tenant, env}
-		j := judging{stage: saaf.StageManual, source: source, by: by, reason: saaf.MaskNumbers(reason)}
+		var moves []*move
 		for i, v := range find(phones) {
-			l := t.judged(tenant, leads[i].Phone)
-			index.hold(&v, c, &l)
-			status, freed := saaf.Release(v.Reason)
-			if status == saaf.LeadHeld {
+			m := &move{was: leads[i], phone: t.judged(tenant, leads[i].Phone), verdict: v}
+			index.hold(&m.verdict, c, &m.phone)
+			if m.status, _ = saaf.Release(m.verdict.Reason); m.status == saaf.LeadHeld {
 				done.StillBlocked++
 				continue
 			}
-			moved, err := t.move(c, leads[i], &l, status, v.Reason, &v, j)
-			if err != nil {
-				return err
-			}
-			switch {
-			case !moved:
+			m.reason = m.verdict.Reason
+			moves = append(moves, m)
+		}
+		_, err = t.move(c, moves, judging{stage: saaf.StageManual, source: source, by: by, reason: saaf.MaskNumbers(reason)})
+		for _, m := range moves {
+			switch _, freed := saaf.Release(m.reason); {
+			case !m.moved:
 			case freed:
 				done.Released++
 			default:
 				done.StillBlocked++
 			}
 		}
-		return nil
+		return err
 	})
 	return done, wrap("release leads", err)
 }
 
 // heldOf reads those of the leads that are held.
 func (t *tx) heldOf(campaign saaf.CampaignID, ids []saaf.LeadID) (list []UnfinishedLead, err error) {
-	const sqlHeldLead = `SELECT id, phone, status, reason FROM leads WHERE campaign_id = $1 AND id = $2 AND status = $3`
-	seen := make(map[saaf.LeadID]bool, len(ids))
-	for _, id := range ids {
-		if seen[id] {
-			continue
-		}
-		seen[id] = true
-		err := query(t.conn, sqlHeldLead, func(r row) error {
-			list = append(list, scanUnfinished(r))
-			return nil
-		}, campaign, id, saaf.LeadHeld)
-		if err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
+	const sqlHeldLead = `SELECT id, phone, status, reason FROM leads WHERE campaign_id = $1 AND id = ANY($2) AND status = $3 ORDER BY id`
+	err = t.conn.query(sqlHeldLead, func(r row) error {
+		list = append(list, scanUnfinished(r))
+		return nil
+	}, campaign, integers(ids), saaf.LeadHeld)
+	return list, err
 }

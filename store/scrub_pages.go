@@ -35,10 +35,10 @@ const (
 	maxScrubPages = 0x02_00_00_00
 )
 
-// scrubFree overwrites the free space of all pages. left is true when others read
+// forgetErased overwrites the free space of all pages. left is true when others read
 // or write too much at the moment for it to get through.
-func (s *Store) scrubFree(ctx context.Context) (left bool, err error) {
-	conn, err := openConn(ctx, s.path(), sqlite.OpenReadWrite|sqlite.OpenWAL)
+func (e *embedded) forgetErased(ctx context.Context) (left bool, err error) {
+	conn, err := openConn(ctx, e.path, sqlite.OpenReadWrite|sqlite.OpenWAL)
 	if err != nil {
 		return false, err
 	}
@@ -46,24 +46,24 @@ func (s *Store) scrubFree(ctx context.Context) (left bool, err error) {
 	conn.SetInterrupt(ctx.Done())
 	// While it waits for readers to leave the log, the writer waits too.
 	conn.SetBusyTimeout(500 * time.Millisecond)
-	file, err := rawFile(s.path())
+	file, err := rawFile(e.path)
 	if err != nil {
 		return false, err
 	}
 	for page := int64(0); page >= 0; {
-		if locked, err := s.lockFile(conn); err != nil || !locked {
+		if locked, err := e.lockFile(conn); err != nil || !locked {
 			return true, err
 		}
 		page, err = zeroFree(file, page, scrubPages)
 		if err == nil {
 			// A change, so that all others read the pages anew that they have in memory.
-			_, err = exec(conn, `UPDATE deployment SET scrubs = scrubs + 1`)
+			_, err = conn.exec(`UPDATE deployment SET scrubs = scrubs + 1`)
 		}
 		end := "COMMIT"
 		if err != nil {
 			end = "ROLLBACK"
 		}
-		if _, eerr := exec(conn, end); err != nil || eerr != nil {
+		if _, eerr := conn.exec(end); err != nil || eerr != nil {
 			return true, errors.Join(err, eerr)
 		}
 	}
@@ -72,30 +72,30 @@ func (s *Store) scrubFree(ctx context.Context) (left bool, err error) {
 
 // lockFile takes the lock for writing while the log is empty: all that is committed
 // is in the database file then.
-func (s *Store) lockFile(conn *sqlite.Conn) (locked bool, err error) {
+func (e *embedded) lockFile(conn sqliteConn) (locked bool, err error) {
 	for range 20 {
 		// The first does the work while others write, so that the second is short.
 		for _, pragma := range []string{"PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(TRUNCATE)"} {
 			busy := int64(0)
-			err := sqlitex.ExecuteTransient(conn, pragma, &sqlitex.ExecOptions{
+			err := sqlitex.ExecuteTransient(conn.Conn, pragma, &sqlitex.ExecOptions{
 				ResultFunc: func(stmt *sqlite.Stmt) error { busy = stmt.ColumnInt64(0); return nil },
 			})
 			if err != nil || busy != 0 {
 				return false, notBusy(err)
 			}
 		}
-		if _, err := exec(conn, "BEGIN IMMEDIATE"); err != nil {
+		if _, err := conn.exec("BEGIN IMMEDIATE"); err != nil {
 			return false, notBusy(err)
 		}
-		switch log, err := os.Stat(s.path() + "-wal"); {
+		switch log, err := os.Stat(e.path + "-wal"); {
 		case err == nil && log.Size() == 0, errors.Is(err, fs.ErrNotExist):
 			return true, nil
 		case err != nil:
-			_, rerr := exec(conn, "ROLLBACK")
+			_, rerr := conn.exec("ROLLBACK")
 			return false, errors.Join(err, rerr)
 		}
 		// Somebody wrote in between.
-		if _, err := exec(conn, "ROLLBACK"); err != nil {
+		if _, err := conn.exec("ROLLBACK"); err != nil {
 			return false, err
 		}
 	}

@@ -28,7 +28,7 @@ func TestFreeSpaceIsOverwritten(t *testing.T) {
 	t.Parallel()
 	const size = 4096
 	b := setup(t)
-	_, err := exec(b.conn, "PRAGMA synchronous = OFF")
+	_, err := b.embedded().conn.exec("PRAGMA synchronous = OFF")
 	b.must(err)
 	for n := range 12 {
 		batch := leads(500*n, 500*n+500)
@@ -94,7 +94,7 @@ func TestFileIsLockedWithoutALog(t *testing.T) {
 	stop, written := make(chan struct{}), make(chan error, 2)
 	for range cap(written) {
 		conn := b.connect()
-		_, err := exec(conn, "PRAGMA synchronous = OFF")
+		_, err := conn.exec("PRAGMA synchronous = OFF")
 		b.must(err)
 		go func() {
 			for {
@@ -104,7 +104,7 @@ func TestFileIsLockedWithoutALog(t *testing.T) {
 					return
 				default:
 				}
-				if _, err := exec(conn, `UPDATE deployment SET scrubs = scrubs + 1`); err != nil {
+				if _, err := conn.exec(`UPDATE deployment SET scrubs = scrubs + 1`); err != nil {
 					written <- err
 					return
 				}
@@ -112,20 +112,20 @@ func TestFileIsLockedWithoutALog(t *testing.T) {
 		}()
 	}
 	conn := b.connect()
-	_, err := exec(conn, "PRAGMA synchronous = OFF")
+	_, err := conn.exec("PRAGMA synchronous = OFF")
 	b.must(err)
 	locked := 0
 	for n := 0; n < 1000 && !t.Failed(); n++ {
-		is, err := b.lockFile(conn)
+		is, err := b.embedded().lockFile(conn)
 		b.must(err)
 		if !is {
 			continue
 		}
 		locked++
-		if log, err := os.Stat(b.path() + "-wal"); err != nil || log.Size() > 0 {
+		if log, err := os.Stat(b.embedded().path + "-wal"); err != nil || log.Size() > 0 {
 			t.Errorf("the file is locked with a log of %d bytes, %v", log.Size(), err)
 		}
-		_, err = exec(conn, "ROLLBACK")
+		_, err = conn.exec("ROLLBACK")
 		b.must(err)
 	}
 	close(stop)
@@ -142,14 +142,14 @@ func TestFileIsLockedWithoutALog(t *testing.T) {
 func TestRawFileStaysOpen(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	f, err := rawFile(b.path())
+	f, err := rawFile(b.embedded().path)
 	b.must(err)
 	for range 2 {
-		if left, err := b.scrubFree(t.Context()); left || err != nil {
+		if left, err := b.engine.forgetErased(t.Context()); left || err != nil {
 			t.Fatal(left, err)
 		}
 	}
-	if again, err := rawFile(b.path()); again != f || err != nil {
+	if again, err := rawFile(b.embedded().path); again != f || err != nil {
 		t.Errorf("it was opened once more, %v", err)
 	}
 	if _, err := f.Stat(); err != nil {

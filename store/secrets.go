@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"crypto/ed25519"
 	"crypto/rand"
 	"crypto/x509"
@@ -34,10 +35,14 @@ type secrets struct {
 // loadSecrets reads the secrets of the store, and makes them when it has none yet.
 // Files that are missing, or belong to another store, are refused: with another
 // pepper no number would match its evidence or its suppression any more.
-func (s *Store) loadSecrets() error {
+func (s *Store) loadSecrets(ctx context.Context) error {
+	return s.engine.setUp(ctx, s.readSecrets)
+}
+
+func (s *Store) readSecrets(conn session) error {
 	var fingerprint, public []byte
 	const sqlSecrets = `SELECT id, pepper_fingerprint, public_key FROM deployment`
-	err := query(s.conn, sqlSecrets, func(r row) error {
+	err := conn.query(sqlSecrets, func(r row) error {
 		s.secrets.deployment, fingerprint, public = saaf.DeploymentID(r.int64()), r.bytes(), r.bytes()
 		return nil
 	})
@@ -45,32 +50,32 @@ func (s *Store) loadSecrets() error {
 		return err
 	}
 	fresh := fingerprint == nil
-	if s.secrets.pepper, err = readPepper(filepath.Join(s.cfg.Dir, pepperName), fresh); err != nil {
+	if s.secrets.pepper, err = readPepper(filepath.Join(s.cfg.Secrets, pepperName), fresh); err != nil {
 		return err
 	}
-	if s.secrets.signing, err = readSigningKey(filepath.Join(s.cfg.Dir, signingKeyName), fresh); err != nil {
+	if s.secrets.signing, err = readSigningKey(filepath.Join(s.cfg.Secrets, signingKeyName), fresh); err != nil {
 		return err
 	}
 	if fresh {
-		return s.adoptSecrets()
+		return s.adoptSecrets(conn)
 	}
 	return s.secrets.match(fingerprint, public)
 }
 
 // adoptSecrets records which secrets belong to the store. Of two processes that
 // make a store at once, both find the same files and the first names it.
-func (s *Store) adoptSecrets() error {
+func (s *Store) adoptSecrets(conn session) error {
 	print := s.secrets.pepper.Fingerprint()
 	public := s.secrets.signing.Public().(ed25519.PublicKey)
 	const sqlAdopt = `
 		UPDATE deployment SET id = $1, pepper_fingerprint = $2, public_key = $3
 		 WHERE pepper_fingerprint IS NULL`
-	if _, err := exec(s.conn, sqlAdopt, s.ids.Next(), print[:], []byte(public)); err != nil {
+	if _, err := conn.exec(sqlAdopt, s.ids.Next(), print[:], []byte(public)); err != nil {
 		return err
 	}
 	var was, key []byte
 	const sqlAdopted = `SELECT id, pepper_fingerprint, public_key FROM deployment`
-	err := query(s.conn, sqlAdopted, func(r row) error {
+	err := conn.query(sqlAdopted, func(r row) error {
 		s.secrets.deployment, was, key = saaf.DeploymentID(r.int64()), r.bytes(), r.bytes()
 		return nil
 	})

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -25,7 +23,7 @@ type Server struct {
 // RegisterServer adds the server and forgets all others: the caller holds the
 // serve lock of this store, so that others are rows of processes that died.
 func (s *Store) RegisterServer(ctx context.Context, sv Server) (saaf.ServerID, error) {
-	err := s.write(ctx, 1, func(t *tx) error {
+	err := s.write(ctx, everything, 1, func(t *tx) error {
 		if _, err := t.exec(`DELETE FROM servers`); err != nil {
 			return err
 		}
@@ -42,7 +40,7 @@ func (s *Store) RegisterServer(ctx context.Context, sv Server) (saaf.ServerID, e
 // Beat writes back what the server has taken and that it lives.
 func (s *Store) Beat(ctx context.Context, sv Server) error {
 	const sqlBeat = `UPDATE servers SET seen_at = $1, version = $2, snapshot_id = $3, problem = $4 WHERE id = $5`
-	err := s.write(ctx, 1, func(t *tx) error {
+	err := s.write(ctx, beside, 1, func(t *tx) error {
 		_, err := t.exec(sqlBeat, t.now, sv.Version, sv.Snapshot, sv.Problem, sv.ID)
 		return err
 	})
@@ -51,7 +49,7 @@ func (s *Store) Beat(ctx context.Context, sv Server) error {
 
 // RemoveServer forgets a server that stops.
 func (s *Store) RemoveServer(ctx context.Context, id saaf.ServerID) error {
-	err := s.write(ctx, 1, func(t *tx) error {
+	err := s.write(ctx, everything, 1, func(t *tx) error {
 		_, err := t.exec(`DELETE FROM servers WHERE id = $1`, id)
 		return err
 	})
@@ -64,9 +62,9 @@ func (s *Store) Servers(ctx context.Context) (list []Server, err error) {
 	const sqlServers = `
 		SELECT id, pid, host, address, started_at, seen_at, version, snapshot_id, problem
 		  FROM servers ORDER BY id`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlServers, func(r row) error {
+		return conn.query(sqlServers, func(r row) error {
 			list = append(list, Server{
 				ID: saaf.ServerID(r.int64()), PID: r.int(), Host: r.text(), Address: r.text(),
 				StartedAt: r.time(), SeenAt: r.time(), Version: r.int64(), Snapshot: saaf.SnapshotID(r.int64()), Problem: r.text(),
@@ -81,8 +79,8 @@ func (s *Store) Servers(ctx context.Context) (list []Server, err error) {
 // servers must take.
 func (s *Store) Version(ctx context.Context) (version int64, err error) {
 	const sqlVersion = `SELECT version FROM deployment`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlVersion, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlVersion, func(r row) error {
 			version = r.int64()
 			return nil
 		})

@@ -199,8 +199,8 @@ func (b *bundle) activate(date saaf.Date) saaf.SnapshotRef {
 // force gives a lead a status and a finding that it could not get otherwise.
 func (b *bundle) force(campaign saaf.CampaignID, id saaf.LeadID, status saaf.LeadStatus, v saaf.Verdict) {
 	b.t.Helper()
-	b.must(b.write(b.ctx, 0, func(x *tx) error {
-		err := query(x.conn, `SELECT status, reason FROM leads WHERE campaign_id = $1 AND id = $2`, func(r row) error {
+	b.must(b.write(b.ctx, everything, 0, func(x *tx) error {
+		err := x.conn.query(`SELECT status, reason FROM leads WHERE campaign_id = $1 AND id = $2`, func(r row) error {
 			x.count(campaign, saaf.LeadStatus(r.int64()), saaf.VerdictReason(r.int64()), -1)
 			return nil
 		}, campaign, id)
@@ -237,8 +237,8 @@ func (b *bundle) all(campaign saaf.CampaignID) (list []saaf.Lead) {
 // number reads one integer with a statement of the test's own.
 func (b *bundle) number(sql string, args ...any) (n int64) {
 	b.t.Helper()
-	b.must(b.read(b.ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sql, func(r row) error { n = r.int64(); return nil }, args...)
+	b.must(b.read(b.ctx, func(conn session) error {
+		return conn.query(sql, func(r row) error { n = r.int64(); return nil }, args...)
 	}))
 	return n
 }
@@ -252,8 +252,8 @@ func (b *bundle) checkCounts(campaign saaf.CampaignID) {
 		Unchecked int64
 	}
 	var kept, counted counts
-	b.must(b.read(b.ctx, func(conn *sqlite.Conn) error {
-		err := query(conn, `SELECT pending, dialing, dnd, held, completed, failed, no_answer, unchecked,
+	b.must(b.read(b.ctx, func(conn session) error {
+		err := conn.query(`SELECT pending, dialing, dnd, held, completed, failed, no_answer, unchecked,
 			found_unavailable, found_stale, found_clean, found_full, found_partial, found_suppressed, found_held
 			FROM campaign_counts WHERE campaign_id = $1`, func(r row) error {
 			for i := range kept.Leads {
@@ -268,7 +268,7 @@ func (b *bundle) checkCounts(campaign saaf.CampaignID) {
 		if err != nil {
 			return err
 		}
-		return query(conn, `SELECT status, reason, count(*) FROM leads WHERE campaign_id = $1 GROUP BY status, reason`, func(r row) error {
+		return conn.query(`SELECT status, reason, count(*) FROM leads WHERE campaign_id = $1 GROUP BY status, reason`, func(r row) error {
 			status, reason, n := saaf.LeadStatus(r.int64()), saaf.VerdictReason(r.int64()), r.int64()
 			counted.Leads[status] += n
 			counted.Found[reason] += n
@@ -297,7 +297,7 @@ func (b *bundle) must(err error) {
 }
 
 // connect opens a second connection to the database, as another process would.
-func (b *bundle) connect() *sqlite.Conn {
+func (b *bundle) connect() sqliteConn {
 	b.t.Helper()
 	conn, err := openConn(b.ctx, filepath.Join(b.dir, fileName), sqlite.OpenReadWrite|sqlite.OpenWAL)
 	b.must(err)
@@ -321,7 +321,7 @@ func (b *bundle) block() (release func()) {
 	b.t.Helper()
 	entered, leave, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
 	go func() {
-		done <- b.write(b.ctx, 0, func(*tx) error {
+		done <- b.write(b.ctx, everything, 0, func(*tx) error {
 			close(entered)
 			<-leave
 			return nil
@@ -339,3 +339,29 @@ func (b *bundle) block() (release func()) {
 
 // emptyIsNil takes an empty list for none.
 var emptyIsNil = cmpopts.EquateEmpty()
+
+// embedded is the engine of a store in one file.
+func (b *bundle) embedded() *embedded { return b.engine.(*embedded) }
+
+// queued is how many jobs wait.
+func queued(s *Store) int64 {
+	small, bulk, _ := s.Queue()
+	return small + bulk
+}
+
+// addLeads adds a batch inside a transaction of a test.
+func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) error {
+	hasher := t.hasher(tenant)
+	for i := range b.Leads {
+		l := &b.Leads[i]
+		l.hash, l.found, l.made = hasher.Hash(l.Phone), nil, 0
+	}
+	errs := make([]error, 1)
+	j := &job{ctx: context.Background(), of: scope{campaign: b.Campaign, shared: true}, adds: &addition{campaignRef{b.Campaign, tenant, env}, b}}
+	if err := t.addAll([]*job{j}, errs); err != nil {
+		t.wrote = true
+		return err
+	}
+	t.wrote = t.wrote || errs[0] == nil
+	return errs[0]
+}

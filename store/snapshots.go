@@ -4,8 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -28,7 +26,7 @@ func scanSnapshot(r row) (s saaf.Snapshot) {
 // Registry reads which snapshot is active and up to which one all leads are
 // confirmed.
 func (s *Store) Registry(ctx context.Context) (st saaf.RegistryState, err error) {
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		st, err = readRegistry(conn)
 		return err
 	})
@@ -37,13 +35,13 @@ func (s *Store) Registry(ctx context.Context) (st saaf.RegistryState, err error)
 
 const sqlSnapshot = `SELECT ` + snapshotColumns + ` WHERE id = $1`
 
-func readRegistry(conn *sqlite.Conn) (st saaf.RegistryState, err error) {
+func readRegistry(conn session) (st saaf.RegistryState, err error) {
 	const sqlDeployment = `
 		SELECT version, active_snapshot_id, activation, activated_at, confirmed_snapshot_id, confirmed_activation,
 		  sweep_activation, sweep_above, sweep_done, sweep_total, sweep_changed
 		  FROM deployment`
 	var active saaf.SnapshotID
-	err = query(conn, sqlDeployment, func(r row) error {
+	err = conn.query(sqlDeployment, func(r row) error {
 		st.Version, active, st.Activation, st.ActivatedAt = r.int64(), saaf.SnapshotID(r.int64()), r.int64(), r.time()
 		st.Confirmed, st.ConfirmedActivation = saaf.SnapshotID(r.int64()), r.int64()
 		st.Sweep = saaf.Sweep{Activation: r.int64(), Above: saaf.CampaignID(r.int64()), Done: r.int64(), Total: r.int64(), Changed: r.int64()}
@@ -52,7 +50,7 @@ func readRegistry(conn *sqlite.Conn) (st saaf.RegistryState, err error) {
 	if err != nil || active == 0 {
 		return st, err
 	}
-	err = query(conn, sqlSnapshot, func(r row) error {
+	err = conn.query(sqlSnapshot, func(r row) error {
 		st.Active = new(scanSnapshot(r))
 		return nil
 	}, active)
@@ -63,9 +61,9 @@ func readRegistry(conn *sqlite.Conn) (st saaf.RegistryState, err error) {
 	return st, err
 }
 
-func readSnapshotFiles(conn *sqlite.Conn, id saaf.SnapshotID) (files []saaf.SnapshotFile, err error) {
+func readSnapshotFiles(conn session, id saaf.SnapshotID) (files []saaf.SnapshotFile, err error) {
 	const sqlSnapshotFiles = `SELECT name, sha256, bytes, rows_read FROM snapshot_files WHERE snapshot_id = $1 ORDER BY seq`
-	err = query(conn, sqlSnapshotFiles, func(r row) error {
+	err = conn.query(sqlSnapshotFiles, func(r row) error {
 		f := saaf.SnapshotFile{Name: r.text()}
 		copy(f.SHA256[:], r.bytes())
 		f.Bytes, f.Rows = r.int64(), r.int64()
@@ -78,9 +76,9 @@ func readSnapshotFiles(conn *sqlite.Conn, id saaf.SnapshotID) (files []saaf.Snap
 // Snapshots lists the newest limit snapshots, newest first, without their files.
 func (s *Store) Snapshots(ctx context.Context, limit int) (list []saaf.Snapshot, err error) {
 	const sqlSnapshots = `SELECT ` + snapshotColumns + ` ORDER BY id DESC LIMIT $1`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlSnapshots, func(r row) error {
+		return conn.query(sqlSnapshots, func(r row) error {
 			list = append(list, scanSnapshot(r))
 			return nil
 		}, limit)
@@ -98,9 +96,9 @@ func (s *Store) AppliedFiles(ctx context.Context, id saaf.SnapshotID) (files map
 		  SELECT s.id, s.parent_id FROM snapshots s JOIN lineage l ON s.id = l.parent_id)
 		SELECT f.sha256, f.snapshot_id FROM snapshot_files f JOIN lineage l ON f.snapshot_id = l.id
 		 ORDER BY f.snapshot_id`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		files = make(map[saaf.SHA256]saaf.SnapshotID)
-		return query(conn, sqlAppliedFiles, func(r row) error {
+		return conn.query(sqlAppliedFiles, func(r row) error {
 			var h saaf.SHA256
 			copy(h[:], r.bytes())
 			files[h] = saaf.SnapshotID(r.int64())
@@ -120,7 +118,7 @@ type Cause struct {
 // was made against is still active; otherwise Conflict. It returns the version
 // that servers must take.
 func (s *Store) ActivateSnapshot(ctx context.Context, snap saaf.Snapshot, against saaf.SnapshotID, cause Cause) (made saaf.Snapshot, version int64, err error) {
-	err = s.write(ctx, 1, func(t *tx) error {
+	err = s.write(ctx, everything, 1, func(t *tx) error {
 		st, err := readRegistry(t.conn)
 		if err != nil {
 			return err
@@ -150,7 +148,7 @@ func (s *Store) ActivateSnapshot(ctx context.Context, snap saaf.Snapshot, agains
 // leave must still be active; otherwise Conflict.
 func (s *Store) RollBack(ctx context.Context, from, to saaf.SnapshotID, by saaf.By, reason string) (active saaf.Snapshot, version int64, err error) {
 	reason = saaf.MaskNumbers(reason)
-	err = s.write(ctx, 1, func(t *tx) error {
+	err = s.write(ctx, everything, 1, func(t *tx) error {
 		st, err := readRegistry(t.conn)
 		if err != nil {
 			return err
@@ -160,7 +158,7 @@ func (s *Store) RollBack(ctx context.Context, from, to saaf.SnapshotID, by saaf.
 				Message: "Another snapshot was activated meanwhile; look at the registry again before you roll back"}
 		}
 		found := false
-		err = query(t.conn, sqlSnapshot, func(r row) error {
+		err = t.conn.query(sqlSnapshot, func(r row) error {
 			active, found = scanSnapshot(r), true
 			return nil
 		}, to)
@@ -180,8 +178,8 @@ func (s *Store) RollBack(ctx context.Context, from, to saaf.SnapshotID, by saaf.
 // exist is NotFound.
 func (s *Store) Snapshot(ctx context.Context, id saaf.SnapshotID) (snap saaf.Snapshot, err error) {
 	found := false
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		err := query(conn, sqlSnapshot, func(r row) error {
+	err = s.read(ctx, func(conn session) error {
+		err := conn.query(sqlSnapshot, func(r row) error {
 			snap, found = scanSnapshot(r), true
 			return nil
 		}, id)
@@ -199,7 +197,7 @@ func (s *Store) Snapshot(ctx context.Context, id saaf.SnapshotID) (snap saaf.Sna
 // KeptSnapshots lists the active snapshot and, behind it, the keep-1 that can be
 // gone back to, each replaced by the one before it in the list.
 func (s *Store) KeptSnapshots(ctx context.Context, keep int) (list []saaf.Snapshot, err error) {
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
 		st, err := readRegistry(conn)
 		if err != nil || st.Active == nil {
@@ -208,7 +206,7 @@ func (s *Store) KeptSnapshots(ctx context.Context, keep int) (list []saaf.Snapsh
 		list = append(list, *st.Active)
 		for next := st.Active.ReplacedID; next != 0 && len(list) < keep; {
 			var snap saaf.Snapshot
-			if err := query(conn, sqlSnapshot, func(r row) error { snap = scanSnapshot(r); return nil }, next); err != nil {
+			if err := conn.query(sqlSnapshot, func(r row) error { snap = scanSnapshot(r); return nil }, next); err != nil {
 				return err
 			}
 			if snap.ID == 0 {
@@ -251,7 +249,7 @@ func (t *tx) insertSnapshot(s *saaf.Snapshot) error {
 func (t *tx) bumpVersion() (version int64, err error) {
 	const sqlBump = `UPDATE deployment SET version = version + 1 RETURNING version`
 	t.wrote = true
-	err = query(t.conn, sqlBump, func(r row) error {
+	err = t.conn.query(sqlBump, func(r row) error {
 		version = r.int64()
 		return nil
 	})

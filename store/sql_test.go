@@ -39,6 +39,7 @@ var exceptions = map[string]string{
 	"sqlUnchecked":        "a new registry is for the leads of everybody",
 	"sqlBusyCampaigns":    "how much a transaction may do is for the good of everybody",
 	"sqlDeletedCampaigns": "the purge works for everybody",
+	"sqlCountEntries":     "counts over the whole deployment, for /metrics",
 	"sqlGauges":           "counts over the whole deployment, for /metrics",
 	"sqlCountOptOuts":     "counts over the whole deployment, for /metrics",
 	"leadsQuery":          "the head of a statement that where puts together: TestLeadStatements",
@@ -58,7 +59,7 @@ var (
 	verb        = regexp.MustCompile(`(?i)^\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|WITH|CREATE|ALTER|DROP)\b`)
 	tenantTable = regexp.MustCompile(`(?i)\b(FROM|JOIN|INTO|UPDATE)\s+(campaigns|campaign_counts|campaign_changes|leads|api_keys|suppressions|ledger|erasures)\b`)
 	// A condition on the tenant or the campaign, or a row that is written with it.
-	narrowed  = regexp.MustCompile(`(?i)\b((\w\.)?(tenant_id|campaign_id)|c\.id) = (\$\d|\?)|INTO campaigns \(id|INTO (leads|campaign_counts|campaign_changes|ledger) \(campaign_id|INTO (api_keys|suppressions|erasures) \(id, tenant_id|(UPDATE|FROM) campaigns\b[^;]*\bWHERE id = \$\d`)
+	narrowed  = regexp.MustCompile(`(?i)\b((\w\.)?(tenant_id|campaign_id)|c\.id) = (\$\d|\?)|INTO campaigns \(id|INTO (leads|campaign_counts|campaign_changes|ledger)( AS \w)? \(campaign_id|INTO (api_keys|suppressions|erasures) \(id, tenant_id|(UPDATE|FROM) campaigns\b[^;]*\bWHERE id = \$\d`)
 	forbidden = map[string]*regexp.Regexp{
 		"SELECT *: name the columns":             regexp.MustCompile(`(?i)SELECT\s+(\w+\.)?\*|,\s*\w+\.\*`),
 		"the clock of SQLite: pass the time":     regexp.MustCompile(`(?i)\bnow\s*\(|'now'|CURRENT_(TIMESTAMP|TIME|DATE)|\b(unixepoch|julianday)\s*\(`),
@@ -212,10 +213,10 @@ func (noImports) Import(path string) (*types.Package, error) {
 // plan is how SQLite would run a statement.
 func (b *bundle) plan(sql string, args ...any) (steps []string) {
 	b.t.Helper()
-	conn, err := b.readers.Take(b.ctx)
+	raw, err := b.embedded().readers.Take(b.ctx)
 	b.must(err)
-	defer b.readers.Put(conn)
-	b.must(query(conn, "EXPLAIN QUERY PLAN "+sql, func(r row) error {
+	defer b.embedded().readers.Put(raw)
+	b.must(sqliteConn{raw}.query("EXPLAIN QUERY PLAN "+sql, func(r row) error {
 		_, _, _ = r.int64(), r.int64(), r.int64()
 		steps = append(steps, r.text())
 		return nil
@@ -228,7 +229,7 @@ func (b *bundle) noScan(name, sql string, args ...any) (plan string) {
 	b.t.Helper()
 	steps := b.plan(sql, args...)
 	for _, step := range steps {
-		if strings.HasPrefix(step, "SCAN") && step != "SCAN d" || // the one row of deployment
+		if strings.HasPrefix(step, "SCAN") && step != "SCAN d" && !strings.HasPrefix(step, "SCAN json_each") || // the one row of deployment, and a list of ours
 			strings.Contains(step, "TEMP B-TREE") || strings.Contains(step, "AUTOMATIC") {
 			b.t.Errorf("%s: %q in the plan of\n%s", name, steps, sql)
 		}
@@ -242,7 +243,7 @@ func TestNoStatementWalksATable(t *testing.T) {
 	b := setup(t)
 	wide := []string{"sqlBusyCampaigns", "sqlUnfinished", "sqlUnchecked", "sqlDeletedCampaigns", "sqlKeys", "sqlHighestID", "leadsQuery",
 		"sqlAllCampaigns", "suppressionsQuery", "sqlCountOptOuts",
-		"sqlChainHead",          // SQLite calls it a walk, and it ends with the last row
+		"sqlCountEntries",       // one row for each chain
 		"sqlUnfinishedErasures", // over an index of nothing else
 		"sqlGauges",             // one row for each campaign and import
 	}

@@ -73,19 +73,19 @@ func TestOpenRefusesWhatIsNoStore(t *testing.T) {
 func TestConnectionsAreSafe(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	pragma := func(conn *sqlite.Conn, name string) (value string) {
+	pragma := func(conn session, name string) (value string) {
 		t.Helper()
-		b.must(query(conn, "PRAGMA "+name, func(r row) error { value = r.text(); return nil }))
+		b.must(conn.query("PRAGMA "+name, func(r row) error { value = r.text(); return nil }))
 		return value
 	}
-	b.must(b.write(t.Context(), 0, func(x *tx) error {
+	b.must(b.write(t.Context(), everything, 0, func(x *tx) error {
 		if mode, sync := pragma(x.conn, "journal_mode"), pragma(x.conn, "synchronous"); mode != "wal" || sync != "2" {
 			t.Errorf("the writer has journal_mode %s and synchronous %s; want wal and 2 (FULL)", mode, sync)
 		}
 		return nil
 	}))
-	err := b.read(t.Context(), func(conn *sqlite.Conn) error {
-		_, err := exec(conn, `DELETE FROM tenants`)
+	err := b.read(t.Context(), func(conn session) error {
+		_, err := conn.exec(`DELETE FROM tenants`)
 		return err
 	})
 	if sqlite.ErrCode(err).ToPrimary() != sqlite.ResultReadOnly {
@@ -98,8 +98,8 @@ func TestReadsEndWithTheirCaller(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	err := b.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i % 1000 = 0`,
+	err := b.read(ctx, func(conn session) error {
+		return conn.query(`WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n WHERE i % 1000 = 0`,
 			func(row) error { cancel(); return nil })
 	})
 	if !errors.Is(err, ctx.Err()) || ctx.Err() == nil {

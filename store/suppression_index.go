@@ -90,22 +90,21 @@ func (t *tx) suppressed() (*suppressionIndex, error) {
 	if t.indexed {
 		return t.index, nil
 	}
-	const sqlSuppressionSeq = `SELECT suppression_seq FROM deployment`
-	var seq int64
-	if err := query(t.conn, sqlSuppressionSeq, func(r row) error { seq = r.int64(); return nil }); err != nil {
+	d, err := t.readDeployment()
+	if err != nil {
 		return nil, err
 	}
-	if seq != t.index.seq {
+	if d.suppressionSeq != t.index.seq {
 		const sqlSuppressionChanges = `SELECT ` + suppressionColumns + ` WHERE changed_seq > $1`
 		t.indexMoved = true
-		err := query(t.conn, sqlSuppressionChanges, func(r row) error {
+		err := t.conn.query(sqlSuppressionChanges, func(r row) error {
 			t.index.apply(new(scanSuppression(r)))
 			return nil
 		}, t.index.seq)
 		if err != nil {
 			return nil, err
 		}
-		t.index.seq = seq
+		t.index.seq = d.suppressionSeq
 	}
 	t.indexed = true
 	return t.index, nil

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -64,7 +62,7 @@ func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 	}
 	for some := range slices.Chunk(list, rows) {
 		var done []Suppressed
-		err := s.write(ctx, len(some), func(t *tx) error {
+		err := s.write(ctx, everything, len(some), func(t *tx) error {
 			done = make([]Suppressed, 0, len(some))
 			for i := range some {
 				n := some[i]
@@ -93,9 +91,11 @@ const suppressionLookups = 20_000
 // suppressionRows is how many suppressions a transaction takes, each of which looks
 // for a lead in every campaign that has unfinished ones.
 func (s *Store) suppressionRows(ctx context.Context) (rows int, err error) {
-	const sqlBusyCampaigns = `SELECT count(*) FROM campaign_counts WHERE pending + dialing + dnd + held > 0`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
-		return query(conn, sqlBusyCampaigns, func(r row) error {
+	const sqlBusyCampaigns = `
+		SELECT count(*) FROM (SELECT campaign_id FROM campaign_counts GROUP BY campaign_id
+		                      HAVING sum(pending + dialing + dnd + held) > 0) AS n`
+	err = s.read(ctx, func(conn session) error {
+		return conn.query(sqlBusyCampaigns, func(r row) error {
 			rows = max(1, suppressionLookups/max(1, r.int()))
 			return nil
 		})
@@ -154,7 +154,7 @@ func (t *tx) suppress(tenant saaf.TenantID, env saaf.Environment, n *NewSuppress
 func (t *tx) findSuppression(s *saaf.Suppression) (there saaf.Suppression, found bool, err error) {
 	const sqlFindSuppression = `SELECT ` + suppressionColumns + `
 		WHERE tenant_id = $1 AND phone_hash = $2 AND campaign_id = $3 AND environment = $4 AND ended_at IS NULL`
-	err = query(t.conn, sqlFindSuppression, func(r row) error {
+	err = t.conn.query(sqlFindSuppression, func(r row) error {
 		there, found = scanSuppression(r), true
 		return nil
 	}, s.TenantID, s.Hash[:], s.CampaignID, s.Environment)
@@ -182,8 +182,8 @@ func (t *tx) prolong(s saaf.Suppression, n *NewSuppression, by saaf.By) (Suppres
 // suppressionChanged numbers a change of the lists.
 func (t *tx) suppressionChanged() (seq int64, err error) {
 	const sqlSuppressionChanged = `UPDATE deployment SET suppression_seq = suppression_seq + 1 RETURNING suppression_seq`
-	t.wrote, t.indexed = true, false
-	err = query(t.conn, sqlSuppressionChanged, func(r row) error {
+	t.wrote, t.indexed, t.deploymentRead = true, false, false
+	err = t.conn.query(sqlSuppressionChanged, func(r row) error {
 		seq = r.int64()
 		return nil
 	})
@@ -217,10 +217,10 @@ var errNoSuppression = &saaf.Error{Code: saaf.NotFound, Word: "not_found", Messa
 // the tenant 0.
 func (s *Store) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.SuppressionID, source string, by saaf.By, reason string, find Finder) (lifted saaf.Suppression, err error) {
 	reason = saaf.MaskNumbers(reason)
-	err = s.write(ctx, 1, func(t *tx) error {
+	err = s.write(ctx, everything, 1, func(t *tx) error {
 		const sqlSuppression = `SELECT ` + suppressionColumns + ` WHERE id = $1 AND tenant_id = $2 AND ended_at IS NULL`
 		found := false
-		err := query(t.conn, sqlSuppression, func(r row) error {
+		err := t.conn.query(sqlSuppression, func(r row) error {
 			lifted, found = scanSuppression(r), true
 			return nil
 		}, id, tenant)
@@ -260,8 +260,8 @@ func (t *tx) end(s *saaf.Suppression, what, source string, by saaf.By, reason st
 func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int, source string, find Finder) (n int, err error) {
 	const sqlExpired = `SELECT ` + suppressionColumns + `
 		WHERE ended_at IS NULL AND expires_at IS NOT NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2`
-	due := func(conn *sqlite.Conn) (list []saaf.Suppression, err error) {
-		err = query(conn, sqlExpired, func(r row) error {
+	due := func(conn session) (list []saaf.Suppression, err error) {
+		err = conn.query(sqlExpired, func(r row) error {
 			list = append(list, scanSuppression(r))
 			return nil
 		}, now, limit)
@@ -273,11 +273,11 @@ func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int
 	}
 	limit = min(limit, rows)
 	var waiting []saaf.Suppression
-	err = s.read(ctx, func(conn *sqlite.Conn) error { waiting, err = due(conn); return err })
+	err = s.read(ctx, func(conn session) error { waiting, err = due(conn); return err })
 	if err != nil || len(waiting) == 0 {
 		return 0, wrap("find expired suppressions", err)
 	}
-	err = s.write(ctx, limit, func(t *tx) error {
+	err = s.write(ctx, everything, limit, func(t *tx) error {
 		list, err := due(t.conn) // as they stand now
 		if err != nil {
 			return err
@@ -309,9 +309,9 @@ func (s *Store) Suppressions(ctx context.Context, tenant saaf.TenantID, env saaf
 		hash = h[:]
 	}
 	sql, args := suppressionsQuery(tenant, env, f, hash, below, limit)
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sql, func(r row) error {
+		return conn.query(sql, func(r row) error {
 			list = append(list, scanSuppression(r))
 			return nil
 		}, args...)
@@ -345,13 +345,13 @@ func (s *Store) SuppressedBy(ctx context.Context, tenant saaf.TenantID, env saaf
 	const sqlSuppressedBy = `
 		SELECT id, environment FROM suppressions
 		 WHERE tenant_id = $1 AND phone_hash = $2 AND campaign_id = 0 AND ended_at IS NULL`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		ids = make([]saaf.SuppressionID, len(phones))
 		for _, owner := range []saaf.TenantID{0, tenant} {
 			hasher := s.Hasher(owner)
 			for i, p := range phones {
 				hash := hasher.Hash(p)
-				err := query(conn, sqlSuppressedBy, func(r row) error {
+				err := conn.query(sqlSuppressedBy, func(r row) error {
 					id, of := saaf.SuppressionID(r.int64()), saaf.Environment(r.text())
 					if of == saaf.Live || of == env {
 						ids[i] = id

@@ -13,7 +13,7 @@ func (s *Store) SweepProgress(ctx context.Context, p saaf.Sweep) error {
 	const sqlSweepProgress = `
 		UPDATE deployment SET sweep_activation = $1, sweep_above = $2, sweep_done = $3, sweep_total = $4, sweep_changed = $5
 		 WHERE activation = $1`
-	err := s.write(ctx, 0, func(t *tx) error {
+	err := s.write(ctx, everything, 0, func(t *tx) error {
 		_, err := t.exec(sqlSweepProgress, p.Activation, p.Above, p.Done, p.Total, p.Changed)
 		return err
 	})
@@ -27,7 +27,7 @@ func (s *Store) ConfirmSnapshot(ctx context.Context, activation int64) error {
 	const sqlConfirm = `
 		UPDATE deployment SET confirmed_snapshot_id = active_snapshot_id, confirmed_activation = $1
 		 WHERE activation = $1`
-	err := s.write(ctx, 0, func(t *tx) error {
+	err := s.write(ctx, everything, 0, func(t *tx) error {
 		_, err := t.exec(sqlConfirm, activation)
 		return err
 	})
@@ -64,12 +64,19 @@ func (t *tx) countChange(campaign saaf.CampaignID, had, has saaf.VerdictReason) 
 
 func (t *tx) flushChanges() error {
 	const sqlAddChanges = `
-		INSERT INTO campaign_changes (campaign_id, activation, blocked, held, other)
-		SELECT $1, d.activation, $2, $3, $4 FROM deployment d WHERE d.activation > 0
+		INSERT INTO campaign_changes AS g (campaign_id, activation, blocked, held, other)
+		VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (campaign_id, activation) DO UPDATE
-		   SET blocked = blocked + excluded.blocked, held = held + excluded.held, other = other + excluded.other`
+		   SET blocked = g.blocked + excluded.blocked, held = g.held + excluded.held, other = g.other + excluded.other`
+	if len(t.changes) == 0 {
+		return nil
+	}
+	d, err := t.readDeployment()
+	if err != nil || d.activation == 0 {
+		return err
+	}
 	for campaign, c := range t.changes {
-		if _, err := exec(t.conn, sqlAddChanges, campaign, c.Blocked, c.Held, c.Other); err != nil {
+		if err := t.conn.later(sqlAddChanges, campaign, d.activation, c.Blocked, c.Held, c.Other); err != nil {
 			return err
 		}
 	}

@@ -101,13 +101,13 @@ type tableRow struct {
 	values []any // int64 or []byte
 }
 
-func readRows(b *bundle, conn *sqlite.Conn, table, columns string) (rows []tableRow) {
+func readRows(b *bundle, conn sqliteConn, table, columns string) (rows []tableRow) {
 	b.t.Helper()
 	names := strings.Split(columns, ", ")
-	b.must(query(conn, `SELECT rowid, `+columns+` FROM `+table+` ORDER BY rowid`, func(r row) error {
+	b.must(conn.query(`SELECT rowid, `+columns+` FROM `+table+` ORDER BY rowid`, func(r row) error {
 		got := tableRow{names: append([]string{"rowid"}, names...), values: []any{r.int64()}}
 		for i := range names {
-			if r.stmt.ColumnType(i+1) == sqlite.TypeInteger {
+			if r.cells.(sqliteRow).ColumnType(i+1) == sqlite.TypeInteger {
 				got.values = append(got.values, r.int64())
 			} else {
 				got.values = append(got.values, r.bytes())
@@ -168,9 +168,9 @@ func TestEveryByteIsGuarded(t *testing.T) {
 		for place, r := range readRows(b, conn, table, columns) {
 			for i, name := range r.names {
 				flips(r.values[i], func(value any) {
-					_, err := exec(conn, "BEGIN")
+					_, err := conn.exec("BEGIN")
 					b.must(err)
-					_, err = exec(conn, `UPDATE `+table+` SET `+name+` = $1 WHERE rowid = $2`, value, r.values[0])
+					_, err = conn.exec(`UPDATE `+table+` SET `+name+` = $1 WHERE rowid = $2`, value, r.values[0])
 					if sqlite.ErrCode(err) != sqlite.ResultConstraintPrimaryKey && sqlite.ErrCode(err) != sqlite.ResultConstraintRowID {
 						b.must(err) // else there is a row with that id: it cannot be done
 						id := r.values[0]
@@ -182,7 +182,7 @@ func TestEveryByteIsGuarded(t *testing.T) {
 						}
 						changed++
 					}
-					_, err = exec(conn, "ROLLBACK")
+					_, err = conn.exec("ROLLBACK")
 					b.must(err)
 				})
 			}
@@ -194,26 +194,26 @@ func TestEveryByteIsGuarded(t *testing.T) {
 }
 
 // with is the evidence with one row read again, and the first entry that differs.
-func (ev evidence) with(b *bundle, conn *sqlite.Conn, table string, place int, id any) (evidence, int) {
+func (ev evidence) with(b *bundle, conn sqliteConn, table string, place int, id any) (evidence, int) {
 	b.t.Helper()
 	if table == "ledger" {
 		ev.entries = slices.Clone(ev.entries)
-		b.must(query(conn, `SELECT `+ledgerColumns+` WHERE id = $1`, func(r row) error { ev.entries[place] = scanEntry(r); return nil }, id))
+		b.must(conn.query(`SELECT `+ledgerColumns+` WHERE id = $1`, func(r row) error { ev.entries[place] = scanEntry(r); return nil }, id))
 		return ev, place
 	}
 	ev.checkpoints = slices.Clone(ev.checkpoints)
-	b.must(query(conn, `SELECT `+checkpointColumns+` WHERE seq = $1`, func(r row) error { ev.checkpoints[place] = scanCheckpoint(r); return nil }, id))
+	b.must(conn.query(`SELECT `+checkpointColumns+` WHERE seq = $1`, func(r row) error { ev.checkpoints[place] = scanCheckpoint(r); return nil }, id))
 	return ev, len(ev.entries)
 }
 
 // tampered reads the evidence through the connection that has changed it.
-func tampered(b *bundle, conn *sqlite.Conn) (ev evidence) {
+func tampered(b *bundle, conn sqliteConn) (ev evidence) {
 	b.t.Helper()
-	b.must(query(conn, `SELECT `+ledgerColumns+` ORDER BY id`, func(r row) error {
+	b.must(conn.query(`SELECT `+ledgerColumns+` ORDER BY id`, func(r row) error {
 		ev.entries = append(ev.entries, scanEntry(r))
 		return nil
 	}))
-	b.must(query(conn, `SELECT `+checkpointColumns+` ORDER BY seq`, func(r row) error {
+	b.must(conn.query(`SELECT `+checkpointColumns+` ORDER BY seq`, func(r row) error {
 		ev.checkpoints = append(ev.checkpoints, scanCheckpoint(r))
 		return nil
 	}))
@@ -254,10 +254,10 @@ func TestEveryRowIsGuarded(t *testing.T) {
 		}
 	}
 	for name, statements := range tries {
-		_, err := exec(conn, "BEGIN")
+		_, err := conn.exec("BEGIN")
 		b.must(err)
 		for _, sql := range statements {
-			if n, err := exec(conn, sql); err != nil || n == 0 && !strings.HasPrefix(sql, "CREATE") { // which counts no rows
+			if n, err := conn.exec(sql); err != nil || n == 0 && !strings.HasPrefix(sql, "CREATE") { // which counts no rows
 				t.Fatalf("%s: %d rows, %v", name, n, err)
 			}
 		}
@@ -265,7 +265,7 @@ func TestEveryRowIsGuarded(t *testing.T) {
 		if err := ev.verify(b); err == nil {
 			t.Errorf("%s, and nothing is found", name)
 		}
-		_, err = exec(conn, "ROLLBACK")
+		_, err = conn.exec("ROLLBACK")
 		b.must(err)
 	}
 	ev := readEvidence(b)
@@ -308,7 +308,7 @@ func TestCheckpoints(t *testing.T) {
 	head := b.chain()[2]
 	b.equal("the last", saaf.Checkpoint{
 		Version: 1, Deployment: b.Deployment(), Seq: 3, At: open.At, Before: open.Before, Key: saaf.EncodeKey(b.PublicKey()),
-		Heads: []saaf.CheckpointHead{{Writer: writerID, Seq: 3, Entry: head.ID, Hash: head.Hash}},
+		Heads: []saaf.CheckpointHead{{Writer: embeddedWriter, Seq: 3, Entry: head.ID, Hash: head.Hash}},
 	}, open)
 	all, err := b.CheckpointsAfter(t.Context(), 1)
 	b.must(err)
@@ -318,7 +318,7 @@ func TestCheckpoints(t *testing.T) {
 
 	// One that somebody has changed does not keep new ones from being made, and its
 	// successor does not hide it.
-	_, err = exec(b.connect(), `UPDATE checkpoints SET text = $1 WHERE seq = 3`, []byte(`{}`))
+	_, err = b.connect().exec(`UPDATE checkpoints SET text = $1 WHERE seq = 3`, []byte(`{}`))
 	b.must(err)
 	expect("the last one is broken", true)
 	ev := readEvidence(b)

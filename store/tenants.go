@@ -6,8 +6,6 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"zombiezen.com/go/sqlite"
-
 	"saaf"
 )
 
@@ -18,7 +16,7 @@ func (s *Store) CreateTenant(ctx context.Context, name string) (saaf.Tenant, err
 		return saaf.Tenant{}, &saaf.Error{Code: saaf.Invalid, Word: "invalid", Message: "A tenant's name must have 1 to 200 characters"}
 	}
 	var made saaf.Tenant
-	err := s.write(ctx, 1, func(t *tx) (err error) {
+	err := s.write(ctx, everything, 1, func(t *tx) (err error) {
 		made, err = t.createTenant(name)
 		return err
 	})
@@ -44,9 +42,9 @@ func (t *tx) createTenant(name string) (saaf.Tenant, error) {
 // Tenants lists all tenants, oldest first. For commands: a deployment has few.
 func (s *Store) Tenants(ctx context.Context) (list []saaf.Tenant, err error) {
 	const sqlTenants = `SELECT id, name, created_at FROM tenants ORDER BY id`
-	err = s.read(ctx, func(conn *sqlite.Conn) error {
+	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return query(conn, sqlTenants, func(r row) error {
+		return conn.query(sqlTenants, func(r row) error {
 			list = append(list, saaf.Tenant{ID: saaf.TenantID(r.int64()), Name: r.text(), CreatedAt: r.time()})
 			return nil
 		})
@@ -57,11 +55,11 @@ func (s *Store) Tenants(ctx context.Context) (list []saaf.Tenant, err error) {
 // FirstStart makes the tenant "default" with the given keys when the store has
 // no tenant yet, all in one transaction. made is false when there was one.
 func (s *Store) FirstStart(ctx context.Context, keys []NewKey) (made bool, tenant saaf.Tenant, stored []saaf.Key, err error) {
-	err = s.write(ctx, 1, func(t *tx) (err error) {
+	err = s.write(ctx, everything, 1, func(t *tx) (err error) {
 		made, tenant, stored = false, saaf.Tenant{}, nil
 		const sqlAnyTenant = `SELECT count(*) FROM tenants`
 		var n int64
-		if err := query(t.conn, sqlAnyTenant, func(r row) error { n = r.int64(); return nil }); err != nil || n > 0 {
+		if err := t.conn.query(sqlAnyTenant, func(r row) error { n = r.int64(); return nil }); err != nil || n > 0 {
 			return err
 		}
 		if tenant, err = t.createTenant("default"); err != nil {

@@ -20,16 +20,22 @@ const (
 	writeBackShare = 4    // of them the writer is left at most so large a part
 )
 
-// RunWriteBack writes the log back until ctx ends. The store must have been opened
+// RunWriteBack writes the log of the embedded database back until ctx ends; another
+// one does so by itself. The store must have been opened
 // with Config.WriteBack.
 func (s *Store) RunWriteBack(ctx context.Context) error {
-	conn, err := openConn(ctx, s.path(), sqlite.OpenReadWrite|sqlite.OpenWAL)
+	e, ok := s.engine.(*embedded)
+	if !ok {
+		<-ctx.Done()
+		return nil
+	}
+	conn, err := openConn(ctx, e.path, sqlite.OpenReadWrite|sqlite.OpenWAL)
 	if err != nil {
 		return stopped(ctx, "write the log back", err)
 	}
 	defer conn.Close()
 	conn.SetInterrupt(ctx.Done())
-	file, err := rawFile(s.path())
+	file, err := rawFile(e.path)
 	if err != nil {
 		return wrap("write the log back", err)
 	}
@@ -58,14 +64,14 @@ func (s *Store) RunWriteBack(ctx context.Context) error {
 		if err := file.Sync(); err != nil {
 			return stopped(ctx, "write the log back", err)
 		}
-		s.finishLog.Store(true)
+		e.finishLog.Store(true)
 	}
 }
 
 // writeBack writes back what it can without waiting for anybody. It returns how many
 // pages are in the log and how many of them are written back.
-func writeBack(conn *sqlite.Conn) (log, done int64, err error) {
-	err = sqlitex.ExecuteTransient(conn, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{
+func writeBack(conn sqliteConn) (log, done int64, err error) {
+	err = sqlitex.ExecuteTransient(conn.Conn, "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{
 		ResultFunc: func(stmt *sqlite.Stmt) error {
 			log, done = stmt.ColumnInt64(1), stmt.ColumnInt64(2)
 			return nil

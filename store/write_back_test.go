@@ -9,7 +9,7 @@ import (
 // logSalt is what the log is given each time that it begins anew.
 func (b *bundle) logSalt() string {
 	b.t.Helper()
-	f, err := os.Open(b.path() + "-wal")
+	f, err := os.Open(b.embedded().path + "-wal")
 	b.must(err)
 	defer f.Close()
 	salt := make([]byte, 8)

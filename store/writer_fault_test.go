@@ -181,7 +181,7 @@ func TestCountsFailWithTheirLeads(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := setup(t)
 		other := b.connect()
-		_, err := exec(other, `ALTER TABLE campaign_counts RENAME TO hidden`)
+		_, err := other.exec(`ALTER TABLE campaign_counts RENAME TO hidden`)
 		b.must(err)
 		release := b.block()
 		_, answer := b.push(t.Context(), leads(0, 5)...)
@@ -192,7 +192,7 @@ func TestCountsFailWithTheirLeads(t *testing.T) {
 			t.Errorf("leads without counts: %v; want an internal error", err)
 		}
 		b.must(<-tenant)
-		_, err = exec(other, `ALTER TABLE hidden RENAME TO campaign_counts`)
+		_, err = other.exec(`ALTER TABLE hidden RENAME TO campaign_counts`)
 		b.must(err)
 		if n := len(b.all(b.campaign)); n != 0 {
 			t.Errorf("%d leads are stored", n)
@@ -210,8 +210,8 @@ func (b *bundle) fill(pages int64) {
 	if pages > 0 {
 		limit = b.number(`PRAGMA page_count`) + pages
 	}
-	b.must(b.write(b.ctx, 0, func(x *tx) error {
-		_, err := exec(x.conn, fmt.Sprintf("PRAGMA max_page_count = %d", limit))
+	b.must(b.write(b.ctx, everything, 0, func(x *tx) error {
+		_, err := x.conn.exec(fmt.Sprintf("PRAGMA max_page_count = %d", limit))
 		return err
 	}))
 }
@@ -315,7 +315,7 @@ func TestDiskInDoubt(t *testing.T) {
 		"failed commit": {
 			// A reference to nothing, which is looked at only by the commit.
 			func(x *tx) error {
-				_, err := exec(x.conn, "PRAGMA defer_foreign_keys = ON")
+				_, err := x.conn.exec("PRAGMA defer_foreign_keys = ON")
 				if err == nil {
 					_, err = x.createKey(newKey(1, 1))
 				}
@@ -331,7 +331,7 @@ func TestDiskInDoubt(t *testing.T) {
 				b.stop()
 				b = openIdle(t, Config{Dir: b.dir})
 				b.tenant, b.campaign = tenant, campaign
-				_, err := exec(b.conn, "PRAGMA foreign_keys = ON")
+				_, err := b.embedded().conn.exec("PRAGMA foreign_keys = ON")
 				b.must(err)
 				_, before := b.push(t.Context(), leads(0, 1)...)
 				synctest.Wait()

@@ -46,7 +46,7 @@ func (b *bundle) pushBatch(ctx context.Context, batch *LeadBatch) <-chan error {
 // leads.
 func (b *bundle) later(rows int, fn func(*tx) error) <-chan error {
 	answer := make(chan error, 1)
-	go func() { answer <- b.write(b.ctx, rows, fn) }()
+	go func() { answer <- b.write(b.ctx, everything, rows, fn) }()
 	return answer
 }
 
@@ -327,7 +327,7 @@ func TestShutdownAtAnyMoment(t *testing.T) {
 // since.
 func TestLastAnswerIsNotLost(t *testing.T) {
 	t.Parallel()
-	q := newQueue(Config{QueueSingles: 1, QueueLeads: 1})
+	q := newQueue(Config{QueueSingles: 1, QueueLeads: 1}, false)
 	close(q.stopped)
 	for range 50 {
 		j := &job{done: make(chan error, 1)}
@@ -416,13 +416,13 @@ func TestWriteLockOfAnotherProcess(t *testing.T) {
 	b := setup(t)
 	other := b.connect()
 	wait := func(patience time.Duration) {
-		b.must(b.write(t.Context(), 0, func(x *tx) error {
-			x.conn.SetBusyTimeout(patience)
+		b.must(b.write(t.Context(), everything, 0, func(x *tx) error {
+			x.conn.(sqliteConn).SetBusyTimeout(patience)
 			return nil
 		}))
 	}
 	lock := func(sql string) {
-		_, err := exec(other, sql)
+		_, err := other.exec(sql)
 		b.must(err)
 	}
 	const patience = 200 * time.Millisecond
@@ -441,7 +441,7 @@ func TestWriteLockOfAnotherProcess(t *testing.T) {
 	wait(time.Minute)
 	lock("BEGIN IMMEDIATE")
 	batch, answer := b.push(t.Context(), leads(0, 1)...)
-	_, err := exec(other, `INSERT INTO leads (campaign_id, id, phone, status, attempts, reason, created_at, updated_at)
+	_, err := other.exec(`INSERT INTO leads (campaign_id, id, phone, status, attempts, reason, created_at, updated_at)
 		VALUES ($1, 7, $2, 0, 0, 0, 1, 1)`, b.campaign, phone(0))
 	b.must(err)
 	lock("COMMIT")

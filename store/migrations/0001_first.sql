@@ -2,6 +2,8 @@
 -- what processes tell each other. Times are Unix milliseconds, UTC. Ids are made
 -- by the program. Everything about a lead names its campaign first, so that the
 -- same statements can run on a database that is spread by campaign.
+--
+-- Lines that begin with --sqlite: or --postgres: are for one engine alone.
 
 CREATE TABLE tenants (
   id         BIGINT NOT NULL PRIMARY KEY,
@@ -53,7 +55,8 @@ CREATE INDEX campaigns_tenant ON campaigns (tenant_id, environment, id);
 -- changes them. unchecked counts the unfinished leads no registry has answered
 -- for: work for the re-check, found without a look at the leads.
 CREATE TABLE campaign_counts (
-  campaign_id BIGINT NOT NULL PRIMARY KEY,
+  campaign_id BIGINT NOT NULL,
+  slot        BIGINT NOT NULL, -- the counts are the sum: writers beside each other add to slots of their own
   pending     BIGINT NOT NULL DEFAULT 0,
   dialing     BIGINT NOT NULL DEFAULT 0,
   dnd         BIGINT NOT NULL DEFAULT 0,
@@ -61,12 +64,14 @@ CREATE TABLE campaign_counts (
   completed   BIGINT NOT NULL DEFAULT 0,
   failed      BIGINT NOT NULL DEFAULT 0,
   no_answer   BIGINT NOT NULL DEFAULT 0,
-  unchecked   BIGINT NOT NULL DEFAULT 0
+  unchecked   BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (campaign_id, slot)
 );
 
 CREATE TABLE leads (
   campaign_id BIGINT  NOT NULL,
-  id          INTEGER NOT NULL PRIMARY KEY,
+--sqlite:  id          INTEGER NOT NULL PRIMARY KEY,
+--postgres:  id          BIGINT  NOT NULL,
   phone       BIGINT  NOT NULL, -- the 10 digits as an integer
   name        TEXT,
   email       TEXT,
@@ -78,10 +83,11 @@ CREATE TABLE leads (
   snapshot_id BIGINT,           -- and by which snapshot; null while unchecked
   checked_at  BIGINT,
   created_at  BIGINT  NOT NULL,
+--postgres:  PRIMARY KEY (campaign_id, id),
   updated_at  BIGINT  NOT NULL
 );
 CREATE UNIQUE INDEX leads_phone ON leads (campaign_id, phone);
-CREATE INDEX leads_campaign ON leads (campaign_id, id);
+--sqlite:CREATE INDEX leads_campaign ON leads (campaign_id, id);
 
 -- Every snapshot that was ever active; its file is named by its SHA-256.
 CREATE TABLE snapshots (

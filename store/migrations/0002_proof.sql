@@ -100,20 +100,24 @@ CREATE INDEX suppressions_phone ON suppressions (tenant_id, phone_hash, id);
 CREATE INDEX suppressions_list ON suppressions (tenant_id, id);
 CREATE INDEX suppressions_expiry ON suppressions (expires_at) WHERE ended_at IS NULL AND expires_at IS NOT NULL;
 
--- The evidence: one row for each transaction and campaign it touched, in the order
--- of the ids, each hashed together with the one before. Nothing here is ever
+-- The evidence: one row for each transaction and campaign it touched, in chains by
+-- the writer and in the order of the ids, each hashed together with the one before. Nothing here is ever
 -- updated or deleted.
 CREATE TABLE ledger (
   campaign_id BIGINT  NOT NULL, -- 0: a fact of the tenant or the deployment
-  id          INTEGER NOT NULL PRIMARY KEY,
+--sqlite:  id          INTEGER NOT NULL PRIMARY KEY,
+--postgres:  id          BIGINT  NOT NULL,
   tenant_id   BIGINT  NOT NULL, -- 0: a fact of the deployment
   writer_id   BIGINT  NOT NULL,
   seq         BIGINT  NOT NULL,
   head        BLOB    NOT NULL, -- JSON
   body        BLOB    NOT NULL, -- packed decisions
+--postgres:  PRIMARY KEY (campaign_id, writer_id, seq),
   hash        BLOB    NOT NULL
 );
 CREATE INDEX ledger_tenant ON ledger (tenant_id, id);
+CREATE INDEX ledger_chain ON ledger (writer_id, seq);
+--postgres:CREATE INDEX ledger_order ON ledger (id);
 
 CREATE TABLE checkpoints (
   seq       INTEGER NOT NULL PRIMARY KEY,

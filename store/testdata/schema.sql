@@ -36,7 +36,8 @@ CREATE TABLE campaign_changes (
 );
 
 CREATE TABLE campaign_counts (
-  campaign_id BIGINT NOT NULL PRIMARY KEY,
+  campaign_id BIGINT NOT NULL,
+  slot        BIGINT NOT NULL, -- the counts are the sum: writers beside each other add to slots of their own
   pending     BIGINT NOT NULL DEFAULT 0,
   dialing     BIGINT NOT NULL DEFAULT 0,
   dnd         BIGINT NOT NULL DEFAULT 0,
@@ -44,8 +45,9 @@ CREATE TABLE campaign_counts (
   completed   BIGINT NOT NULL DEFAULT 0,
   failed      BIGINT NOT NULL DEFAULT 0,
   no_answer   BIGINT NOT NULL DEFAULT 0,
-  unchecked   BIGINT NOT NULL DEFAULT 0
-, found_unavailable BIGINT NOT NULL DEFAULT 0, found_stale       BIGINT NOT NULL DEFAULT 0, found_clean       BIGINT NOT NULL DEFAULT 0, found_full        BIGINT NOT NULL DEFAULT 0, found_partial     BIGINT NOT NULL DEFAULT 0, found_suppressed  BIGINT NOT NULL DEFAULT 0, found_held        BIGINT NOT NULL DEFAULT 0);
+  unchecked   BIGINT NOT NULL DEFAULT 0, found_unavailable BIGINT NOT NULL DEFAULT 0, found_stale       BIGINT NOT NULL DEFAULT 0, found_clean       BIGINT NOT NULL DEFAULT 0, found_full        BIGINT NOT NULL DEFAULT 0, found_partial     BIGINT NOT NULL DEFAULT 0, found_suppressed  BIGINT NOT NULL DEFAULT 0, found_held        BIGINT NOT NULL DEFAULT 0,
+  PRIMARY KEY (campaign_id, slot)
+);
 
 CREATE TABLE campaigns (
   id                        INTEGER NOT NULL PRIMARY KEY,
@@ -72,6 +74,13 @@ CREATE TABLE campaigns (
 
 CREATE INDEX campaigns_tenant ON campaigns (tenant_id, environment, id);
 
+CREATE TABLE chains (
+  writer_id BIGINT NOT NULL PRIMARY KEY,
+  server_id BIGINT NOT NULL,
+  opened_at BIGINT NOT NULL,
+  sealed    BIGINT NOT NULL DEFAULT 0
+);
+
 CREATE TABLE checkpoints (
   seq       INTEGER NOT NULL PRIMARY KEY,
   text      BLOB    NOT NULL, -- JSON on one line
@@ -85,7 +94,7 @@ CREATE TABLE deployment (
   activated_at          BIGINT,
   confirmed_snapshot_id BIGINT,
   id_floor              BIGINT NOT NULL -- highest id of rows that are gone
-, id                   BIGINT, activation           BIGINT NOT NULL DEFAULT 0, confirmed_activation BIGINT NOT NULL DEFAULT 0, sweep_activation     BIGINT NOT NULL DEFAULT 0, sweep_above          BIGINT NOT NULL DEFAULT 0, sweep_done           BIGINT NOT NULL DEFAULT 0, sweep_total          BIGINT NOT NULL DEFAULT 0, sweep_changed        BIGINT NOT NULL DEFAULT 0, suppression_seq      BIGINT NOT NULL DEFAULT 0, scrubs               BIGINT NOT NULL DEFAULT 0, pepper_fingerprint   BLOB, public_key           BLOB);
+, id                   BIGINT, activation           BIGINT NOT NULL DEFAULT 0, confirmed_activation BIGINT NOT NULL DEFAULT 0, sweep_activation     BIGINT NOT NULL DEFAULT 0, sweep_above          BIGINT NOT NULL DEFAULT 0, sweep_done           BIGINT NOT NULL DEFAULT 0, sweep_total          BIGINT NOT NULL DEFAULT 0, sweep_changed        BIGINT NOT NULL DEFAULT 0, suppression_seq      BIGINT NOT NULL DEFAULT 0, scrubs               BIGINT NOT NULL DEFAULT 0, pepper_fingerprint   BLOB, public_key           BLOB, spread_seq BIGINT NOT NULL DEFAULT 0);
 
 CREATE TABLE erasures (
   id           BIGINT NOT NULL PRIMARY KEY,
@@ -104,6 +113,11 @@ CREATE TABLE erasures (
 CREATE INDEX erasures_tenant ON erasures (tenant_id, id);
 
 CREATE INDEX erasures_unfinished ON erasures (id) WHERE finished_at IS NULL;
+
+CREATE TABLE key_usage (
+  key_id BIGINT NOT NULL PRIMARY KEY,
+  used   BIGINT NOT NULL -- ever
+);
 
 CREATE TABLE leads (
   campaign_id BIGINT  NOT NULL,
@@ -128,6 +142,13 @@ CREATE UNIQUE INDEX leads_phone ON leads (campaign_id, phone);
 
 CREATE INDEX leads_suppressed ON leads (campaign_id, id) WHERE reason = 5;
 
+CREATE TABLE leases (
+  name   TEXT   NOT NULL PRIMARY KEY,
+  holder BIGINT NOT NULL, -- the server
+  fence  BIGINT NOT NULL, -- grows whenever another takes it
+  until  BIGINT NOT NULL
+);
+
 CREATE TABLE ledger (
   campaign_id BIGINT  NOT NULL, -- 0: a fact of the tenant or the deployment
   id          INTEGER NOT NULL PRIMARY KEY,
@@ -139,7 +160,16 @@ CREATE TABLE ledger (
   hash        BLOB    NOT NULL
 );
 
+CREATE INDEX ledger_chain ON ledger (writer_id, seq);
+
 CREATE INDEX ledger_tenant ON ledger (tenant_id, id);
+
+CREATE TABLE nodes (
+  node  BIGINT NOT NULL PRIMARY KEY,
+  fence BIGINT NOT NULL, -- grows whenever it is taken
+  until BIGINT NOT NULL,
+  floor BIGINT NOT NULL  -- ids made with it are not above this
+);
 
 CREATE TABLE registry_imports (
   id             BIGINT NOT NULL PRIMARY KEY,
@@ -183,6 +213,14 @@ CREATE TABLE servers (
   version     BIGINT NOT NULL,
   snapshot_id BIGINT,
   problem     TEXT   NOT NULL -- why the active snapshot is not served; empty when all is well
+, node     BIGINT NOT NULL DEFAULT 0, prepared BLOB);
+
+CREATE TABLE snapshot_blocks (
+  sha256 BLOB   NOT NULL, -- of the whole file
+  seq    BIGINT NOT NULL,
+  bytes  BIGINT NOT NULL, -- before it was compressed
+  data   BLOB   NOT NULL,
+  PRIMARY KEY (sha256, seq)
 );
 
 CREATE TABLE snapshot_files (
@@ -193,6 +231,14 @@ CREATE TABLE snapshot_files (
   bytes       BIGINT NOT NULL,
   rows_read   BIGINT NOT NULL,
   PRIMARY KEY (snapshot_id, seq)
+);
+
+CREATE TABLE snapshot_uploads (
+  sha256     BLOB   NOT NULL PRIMARY KEY,
+  bytes      BIGINT NOT NULL,
+  base       BLOB,            -- of an overlay: the file it lies over
+  ready      BIGINT NOT NULL,
+  created_at BIGINT NOT NULL
 );
 
 CREATE TABLE snapshots (

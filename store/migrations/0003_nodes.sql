@@ -1,0 +1,64 @@
+-- Several processes on one database: who has which node number, which chain of the
+-- ledger and which work, the files of snapshots on their way to all of them, and
+-- what each key has used of its rate.
+
+ALTER TABLE servers ADD COLUMN node     BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE servers ADD COLUMN prepared BLOB; -- SHA-256 of the snapshot file it holds beside the one it answers from
+
+-- The numbers in the ids. A process makes ids while it has leased one, until the time
+-- that the lease says, by the clock of the database.
+CREATE TABLE nodes (
+  node  BIGINT NOT NULL PRIMARY KEY,
+  fence BIGINT NOT NULL, -- grows whenever it is taken
+  until BIGINT NOT NULL,
+  floor BIGINT NOT NULL  -- ids made with it are not above this
+);
+--postgres:INSERT INTO nodes (node, fence, until, floor) SELECT n, 0, 0, 0 FROM generate_series(0, 1023) AS n;
+
+-- Work that one process does at a time. What it writes names the fence it was given.
+CREATE TABLE leases (
+  name   TEXT   NOT NULL PRIMARY KEY,
+  holder BIGINT NOT NULL, -- the server
+  fence  BIGINT NOT NULL, -- grows whenever another takes it
+  until  BIGINT NOT NULL
+);
+
+-- The chains of the ledger. A sealed one will not grow: its last entry stands in a
+-- checkpoint, and the process that wrote it is gone.
+CREATE TABLE chains (
+  writer_id BIGINT NOT NULL PRIMARY KEY,
+  server_id BIGINT NOT NULL,
+  opened_at BIGINT NOT NULL,
+  sealed    BIGINT NOT NULL DEFAULT 0
+);
+--sqlite:INSERT INTO chains (writer_id, server_id, opened_at) VALUES (1, 0, 0);
+
+-- Changes of the opt-out lists up to which the leads of all campaigns have been judged
+-- anew, where a transaction touches one campaign.
+ALTER TABLE deployment ADD COLUMN spread_seq BIGINT NOT NULL DEFAULT 0;
+
+-- Files of snapshots in pieces, until every server that runs has them and for those
+-- that start.
+CREATE TABLE snapshot_blocks (
+  sha256 BLOB   NOT NULL, -- of the whole file
+  seq    BIGINT NOT NULL,
+  bytes  BIGINT NOT NULL, -- before it was compressed
+  data   BLOB   NOT NULL,
+  PRIMARY KEY (sha256, seq)
+);
+
+-- What is being published, and how long the file is. ready is set when all its
+-- blocks are there.
+CREATE TABLE snapshot_uploads (
+  sha256     BLOB   NOT NULL PRIMARY KEY,
+  bytes      BIGINT NOT NULL,
+  base       BLOB,            -- of an overlay: the file it lies over
+  ready      BIGINT NOT NULL,
+  created_at BIGINT NOT NULL
+);
+
+-- Requests that a key has made, all processes together, in the window.
+CREATE TABLE key_usage (
+  key_id BIGINT NOT NULL PRIMARY KEY,
+  used   BIGINT NOT NULL -- ever
+);

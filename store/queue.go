@@ -1,0 +1,168 @@
+package store
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"saaf"
+)
+
+// maxGroupRows is from how many leads on a transaction takes no more jobs. Larger
+// ones would make single pushes wait longer without making bulk any faster.
+const maxGroupRows = 4000
+
+// smallRows is up to how many rows a job counts as small.
+const smallRows = 8
+
+// job is one write that waits for a writer. run decides and writes; it may run more
+// than once, when the group it was in had to be taken apart or the database undid
+// it, and must then do the same again.
+type job struct {
+	ctx  context.Context
+	of   scope
+	rows int
+	run  func(*tx) error
+	adds *addition  // set for leads that come in, instead of run
+	done chan error // receives once, after COMMIT or instead of it; not at all when Run ends before
+}
+
+// scope is what a job reads and writes, for an engine whose transactions run beside
+// each other.
+type scope struct {
+	campaign saaf.CampaignID // 0: what belongs to a tenant or the deployment
+	shared   bool            // beside other shared ones of the campaign; else alone
+}
+
+// alone is the scope of a job that has a campaign to itself.
+func alone(campaign saaf.CampaignID) scope { return scope{campaign: campaign} }
+
+var (
+	// everything is the scope of a job about a tenant or the deployment.
+	everything = scope{}
+	// beside is the scope of one that nothing else of a tenant or the deployment has
+	// to wait for.
+	beside = scope{shared: true}
+)
+
+// queue is what waits for the writers. Small jobs go first, so that one lead is
+// never held behind a queue of bulk requests.
+type queue struct {
+	maxSmall, maxRows int
+	apart             bool          // a group is of one campaign
+	stopped           chan struct{} // closed when Run has answered its last job
+
+	mu       sync.Mutex
+	small    []*job     // guarded by mu
+	bulk     []*job     // guarded by mu
+	bulkRows int        // guarded by mu
+	ended    bool       // guarded by mu; nothing more will come
+	wake     *sync.Cond // of mu: something was queued, or it has ended
+}
+
+func newQueue(c Config, apart bool) *queue {
+	q := &queue{maxSmall: c.QueueSingles, maxRows: c.QueueLeads, apart: apart, stopped: make(chan struct{})}
+	q.wake = sync.NewCond(&q.mu)
+	return q
+}
+
+var (
+	errBusy = &saaf.Error{Code: saaf.Unavailable, Word: "overloaded", RetryAfter: time.Second,
+		Message: "Too many writes are waiting; try again shortly"}
+	errStopped = &saaf.Error{Code: saaf.Unavailable, Word: "stopping", RetryAfter: time.Second,
+		Message: "The server is stopping; try again shortly"}
+	errDisk = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
+		Message: "The store cannot write at the moment; nothing of this request was stored"}
+	// errUnknown is the one failure after which a job may be on the disk.
+	errUnknown = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
+		Message: "The store failed while it was writing, and whether this request was stored is not known; look, or send it again"}
+)
+
+// push queues j without waiting. A full queue is Unavailable.
+func (q *queue) push(j *job) error {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	switch {
+	case j.rows <= smallRows:
+		if len(q.small) >= q.maxSmall {
+			return errBusy
+		}
+		q.small = append(q.small, j)
+	// A request larger than the whole queue still gets in when it is alone.
+	case q.bulkRows > 0 && q.bulkRows+j.rows > q.maxRows:
+		return errBusy
+	default:
+		q.bulkRows += j.rows
+		q.bulk = append(q.bulk, j)
+	}
+	q.wake.Signal()
+	return nil
+}
+
+// wait returns the answer to a job that was pushed.
+func (q *queue) wait(j *job) error {
+	select {
+	case err := <-j.done:
+		return err
+	case <-q.stopped:
+	}
+	select {
+	case err := <-j.done: // one of the last that were done
+		return err
+	default:
+		return errStopped
+	}
+}
+
+// end lets next return nil when nothing is left.
+func (q *queue) end() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.ended = true
+	q.wake.Broadcast()
+}
+
+// next waits for work and returns a group for one transaction, nil when the queue
+// has ended and nothing is left.
+func (q *queue) next() []*job {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for len(q.small)+len(q.bulk) == 0 {
+		if q.ended {
+			return nil
+		}
+		q.wake.Wait()
+	}
+	var group []*job
+	rows := 0
+	take := func(j *job) bool {
+		if rows >= maxGroupRows || q.apart && len(group) > 0 && !together(group[0].of, j.of) {
+			return false
+		}
+		group = append(group, j)
+		rows += max(1, j.rows)
+		return true
+	}
+	q.small = slices.DeleteFunc(q.small, take)
+	q.bulk = slices.DeleteFunc(q.bulk, func(j *job) bool {
+		taken := take(j)
+		if taken {
+			q.bulkRows -= j.rows
+		}
+		return taken
+	})
+	return group
+}
+
+// together reports whether two jobs can be one transaction where each is of one
+// campaign.
+func together(a, b scope) bool { return a == b }
+
+// waiting is what waits at this moment: jobs of up to 8 leads, larger ones, and the
+// leads in the latter.
+func (q *queue) waiting() (small, bulk, bulkLeads int64) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return int64(len(q.small)), int64(len(q.bulk)), int64(q.bulkRows)
+}
