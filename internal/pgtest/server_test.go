@@ -1,0 +1,61 @@
+package pgtest
+
+import (
+	"os"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestStopAndKill(t *testing.T) {
+	t.Parallel()
+	s := New(t, Options{Fsync: true, Settings: map[string]string{"application_name": "it's"}})
+	url := s.Empty(t)
+	if err := run(t.Context(), url, "CREATE TABLE acknowledged (n int)"); err != nil {
+		t.Fatal(err)
+	}
+	for _, end := range []func() error{s.Kill, s.Stop, s.Kill} {
+		if err := run(t.Context(), url, "INSERT INTO acknowledged VALUES (1)"); err != nil {
+			t.Fatal(err)
+		}
+		conn := connect(t, url)
+		if err := end(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := conn.Exec(t.Context(), "SELECT 1"); err == nil {
+			t.Error("a connection has outlived the server")
+		}
+		if err := run(t.Context(), url, "SELECT 1"); err == nil {
+			t.Error("the server is not down")
+		}
+		if err := s.Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	conn := connect(t, url)
+	if diff := cmp.Diff([]int{1, 1, 1}, column[int](t, conn, "SELECT n FROM acknowledged")); diff != "" {
+		t.Error(diff)
+	}
+	for _, check := range []struct{ setting, want string }{{"fsync", "on"}, {"application_name", "it's"}, {"max_connections", "200"}} {
+		if diff := cmp.Diff([]string{check.want}, column[string](t, conn, "SHOW "+check.setting)); diff != "" {
+			t.Errorf("%s: %s", check.setting, diff)
+		}
+	}
+}
+
+func TestServerGoesWithItsTest(t *testing.T) {
+	t.Parallel()
+	for _, end := range []func(*Server) error{(*Server).Stop, (*Server).Kill, func(*Server) error { return nil }} {
+		var dir string
+		t.Run("inner", func(t *testing.T) {
+			s := New(t, Options{})
+			dir = s.home.dir
+			if err := end(s); err != nil {
+				t.Fatal(err)
+			}
+		})
+		if _, err := os.Stat(dir); !os.IsNotExist(err) {
+			t.Errorf("directory of the server: %v, want that it does not exist", err)
+		}
+	}
+}
