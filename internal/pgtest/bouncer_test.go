@@ -1,9 +1,11 @@
 package pgtest
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jackc/pgx/v5"
@@ -18,6 +20,8 @@ func TestBouncer(t *testing.T) {
 	if err := run(t.Context(), url, "CREATE TABLE turn (client int)"); err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
 	clients := make([]*pgx.Conn, 2*bouncerConnections)
 	for i := range clients {
 		clients[i] = connect(t, url)
@@ -25,8 +29,8 @@ func TestBouncer(t *testing.T) {
 	var backends []int
 	for round := range 2 {
 		for i, c := range clients {
-			if _, err := c.Exec(t.Context(), "INSERT INTO turn VALUES ($1)", round*len(clients)+i); err != nil {
-				t.Fatal(err)
+			if _, err := c.Exec(ctx, "INSERT INTO turn VALUES ($1)", round*len(clients)+i); err != nil {
+				t.Fatalf("client %d: %v", i, err)
 			}
 			backends = append(backends, column[int](t, c, "SELECT pg_backend_pid()")...)
 		}
