@@ -80,7 +80,7 @@ func TestEvidence(t *testing.T) {
 
 		chain := b.chain()
 		for i, e := range chain {
-			before, err := b.EntryBefore(t.Context(), e.ID)
+			before, err := b.EntryBefore(t.Context(), &e)
 			b.must(err)
 			if want := (saaf.SHA256{}); i > 0 && before != chain[i-1].Hash || i == 0 && before != want {
 				t.Errorf("before entry %d: %s", i, before)
