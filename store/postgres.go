@@ -2,11 +2,13 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"saaf"
@@ -162,7 +164,7 @@ type pgSession struct {
 func (s pgSession) query(sql string, scan func(row) error, args ...any) error {
 	rows, err := s.conn.Query(s.ctx, sql, values(args)...)
 	if err != nil {
-		return err
+		return refused(err)
 	}
 	defer rows.Close()
 	next := 0
@@ -179,12 +181,21 @@ func (s pgSession) query(sql string, scan func(row) error, args ...any) error {
 			return err
 		}
 	}
-	return rows.Err()
+	return refused(rows.Err())
 }
 
 func (s pgSession) exec(sql string, args ...any) (int, error) {
 	tag, err := s.conn.Exec(s.ctx, sql, values(args)...)
-	return int(tag.RowsAffected()), err
+	return int(tag.RowsAffected()), refused(err)
+}
+
+// refused tells callers of a text that PostgreSQL cannot hold: SQLite can.
+func refused(err error) error {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok && (pg.Code == "22021" || pg.Code == "22P05") {
+		return &saaf.Error{Code: saaf.Invalid, Word: "invalid", Err: err,
+			Message: "A text holds a character that cannot be stored: NUL, or bytes that are not UTF-8"}
+	}
+	return err
 }
 
 func values(args []any) []any {

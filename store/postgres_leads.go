@@ -40,7 +40,7 @@ func (l *pgLink) addLeads(t *tx, campaign saaf.CampaignID, leads []*NewLead) err
 		added[id] = struct{}{}
 	}
 	if err := found.Err(); err != nil {
-		return err
+		return refused(err)
 	}
 	for _, lead := range leads {
 		_, is := added[int64(lead.ID)]
@@ -81,10 +81,10 @@ func (l *pgLink) moveLeads(t *tx, campaign saaf.CampaignID, moves []*move) error
 	const sqlMoveLeads = `
 		UPDATE leads AS l
 		   SET status = u.status, reason = u.reason, snapshot_id = u.snapshot_id, checked_at = u.checked_at,
-		       updated_at = CAST($2 AS BIGINT), last_entry = u.entry
-		  FROM unnest(CAST($3 AS BIGINT[]), CAST($4 AS BIGINT[]), CAST($5 AS BIGINT[]), CAST($6 AS BIGINT[]), CAST($7 AS BIGINT[]),
-		              CAST($8 AS BIGINT[]), CAST($9 AS BIGINT[]), CAST($10 AS BIGINT[])) AS u (id, was_status, was_reason, status, reason, snapshot_id, checked_at, entry)
-		 WHERE l.campaign_id = $1 AND l.id = u.id AND l.status = u.was_status AND l.reason = u.was_reason
+		       updated_at = CAST($1 AS BIGINT), last_entry = u.entry
+		  FROM unnest(CAST($2 AS BIGINT[]), CAST($3 AS BIGINT[]), CAST($4 AS BIGINT[]), CAST($5 AS BIGINT[]), CAST($6 AS BIGINT[]),
+		              CAST($7 AS BIGINT[]), CAST($8 AS BIGINT[]), CAST($9 AS BIGINT[])) AS u (id, was_status, was_reason, status, reason, snapshot_id, checked_at, entry)
+		 WHERE l.campaign_id = $10 AND l.id = u.id AND l.status = u.was_status AND l.reason = u.was_reason
 		RETURNING l.id`
 	n := len(moves)
 	var numbers [6][]int64
@@ -105,8 +105,8 @@ func (l *pgLink) moveLeads(t *tx, campaign saaf.CampaignID, moves []*move) error
 		}
 		byID[m.was.ID] = m
 	}
-	moved, err := l.conn.Query(l.ctx, sqlMoveLeads, int64(campaign), t.now.UnixMilli(), numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
-		snapshot, checkedAt, numbers[5])
+	moved, err := l.conn.Query(l.ctx, sqlMoveLeads, t.now.UnixMilli(), numbers[0], numbers[1], numbers[2], numbers[3], numbers[4],
+		snapshot, checkedAt, numbers[5], int64(campaign))
 	if err != nil {
 		return err
 	}
