@@ -389,20 +389,25 @@ var databases struct {
 
 // onEngine lets a configuration name a database of the engine that the tests run on.
 func onEngine(t tester, cfg *Config) {
-	if pgtest.Current() == pgtest.Embedded {
-		return
+	if pgtest.Current() != pgtest.Embedded {
+		cfg.URL = databaseOf(t, cfg.Dir)
+		cfg.Writers = 2
+		cfg.partitions = pgtest.Partitions()
 	}
+}
+
+// databaseOf is the URL of the database that belongs to a directory of a test.
+func databaseOf(t tester, dir string) (url string) {
 	databases.Lock()
 	defer databases.Unlock()
-	if cfg.URL = databases.urls[cfg.Dir]; cfg.URL == "" {
+	if url = databases.urls[dir]; url == "" {
 		if databases.urls == nil {
 			databases.urls = make(map[string]string)
 		}
-		cfg.URL = pgtest.Database(t.(testing.TB), "store", func(url string) error { return prepareTemplate(url) })
-		databases.urls[cfg.Dir] = cfg.URL
+		url = pgtest.Database(t.(testing.TB), "store", func(url string) error { return prepareTemplate(url) })
+		databases.urls[dir] = url
 	}
-	cfg.Writers = 2
-	cfg.partitions = pgtest.Partitions()
+	return url
 }
 
 // prepareTemplate brings a database up to date, and leaves it without secrets: each
