@@ -18,6 +18,7 @@ import (
 	"saaf"
 	"saaf/dnd"
 	"saaf/intake"
+	"saaf/internal/pgtest"
 	"saaf/store"
 )
 
@@ -27,6 +28,7 @@ type bundle struct {
 	*Service
 	t        testing.TB
 	data     string // the data directory
+	url      string // of the database, where it is not in there
 	intake   *intake.Service
 	tenant   saaf.TenantID
 	campaign saaf.CampaignID
@@ -42,15 +44,17 @@ func setup(t testing.TB) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := t.TempDir()
-	for name, content := range first.files {
-		if err := os.WriteFile(filepath.Join(data, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b := open(t, data, store.Config{})
-	b.tenant, b.campaign = first.tenant, first.campaign
-	return b
+	return first.open(t, store.Config{})
+}
+
+// share is setup on PostgreSQL, where each writer has a chain of its own.
+func share(t testing.TB) *bundle {
+	t.Helper()
+	url := pgtest.Database(t, "scrub", func(url string) (err error) {
+		sharedStart, err = newStart(url)
+		return err
+	})
+	return sharedStart.open(t, store.Config{URL: url, Writers: 2})
 }
 
 const databaseName = "saaf.db"
@@ -62,8 +66,28 @@ type start struct {
 	campaign saaf.CampaignID
 }
 
+// open opens a copy of the store.
+func (s *start) open(t testing.TB, cfg store.Config) *bundle {
+	t.Helper()
+	data := t.TempDir()
+	for name, content := range s.files {
+		if err := os.WriteFile(filepath.Join(data, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := open(t, data, cfg)
+	b.tenant, b.campaign = s.tenant, s.campaign
+	return b
+}
+
 // template is made once: to make a store takes longer than most tests of it.
-var template = sync.OnceValues(func() (s start, err error) {
+var template = sync.OnceValues(func() (start, error) { return newStart("") })
+
+// sharedStart is what the template of the databases belongs to.
+var sharedStart start
+
+// newStart makes a store, in a directory or in the database with the URL.
+func newStart(url string) (s start, err error) {
 	dir, err := os.MkdirTemp("", "scrub")
 	if err != nil {
 		return s, err
@@ -71,7 +95,7 @@ var template = sync.OnceValues(func() (s start, err error) {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	st, err := store.Open(ctx, store.Config{Dir: dir})
+	st, err := store.Open(ctx, store.Config{Dir: dir, URL: url})
 	if err != nil {
 		return s, err
 	}
@@ -103,7 +127,7 @@ var template = sync.OnceValues(func() (s start, err error) {
 		}
 	}
 	return s, nil
-})
+}
 
 // open starts another process, so to speak, on a data directory.
 func open(t testing.TB, data string, cfg store.Config) *bundle {
@@ -117,7 +141,7 @@ func open(t testing.TB, data string, cfg store.Config) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{t: t, data: data, events: new(events)}
+	b := &bundle{t: t, data: data, url: cfg.URL, events: new(events)}
 	b.Service = NewService(Config{Store: st, Registry: registry, Dir: RegistryDir(data), Uploads: UploadDir(data), Log: slog.New(b.events)})
 	b.intake = intake.NewService(st, registry, nil, saaf.PhonePolicy{})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -146,6 +170,7 @@ func (b *bundle) reopen() *bundle {
 // another is a second process on the same data, with the same tenant and campaign.
 func (b *bundle) another(cfg store.Config) *bundle {
 	b.t.Helper()
+	cfg.URL = b.url
 	n := open(b.t, b.data, cfg)
 	n.tenant, n.campaign = b.tenant, b.campaign
 	return n
