@@ -33,6 +33,7 @@ func openPostgres(ctx context.Context, s *Store) error {
 	}
 	cfg.MaxConns = int32(s.cfg.Readers + s.cfg.Writers + 1)
 	cfg.ConnConfig.RuntimeParams["application_name"] = "saaf"
+	cfg.ConnConfig.Tracer = s.cfg.tracer
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	}

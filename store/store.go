@@ -5,6 +5,9 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"saaf"
 )
@@ -42,8 +45,11 @@ type Config struct {
 	// as commands need it.
 	WriteBack bool
 
-	writeBackFrom int64 // pages in the log; for tests
-	partitions    int   // of the tables that are spread by campaign, on PostgreSQL; for tests
+	writeBackFrom int64            // pages in the log; for tests
+	partitions    int              // of the tables that are spread by campaign, on PostgreSQL; for tests
+	now           func() time.Time // what rows say of when they were written; for tests
+	tracer        pgx.QueryTracer  // of what PostgreSQL is asked; for tests
+	retryFor      time.Duration    // how long a transaction is tried again; for tests
 
 	// QueueSingles and QueueLeads bound what waits for the writers: requests of a
 	// few rows, and leads in bulk requests. Default 4,096 and 32,000. A full
@@ -64,6 +70,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.writeBackFrom <= 0 {
 		c.writeBackFrom = writeBackFrom
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.retryFor <= 0 {
+		c.retryFor = retryFor
 	}
 	if c.QueueSingles <= 0 {
 		c.QueueSingles = 4096
