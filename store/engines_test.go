@@ -79,8 +79,10 @@ var onPostgres = map[string]string{
 
 // onPartitions are tests of the partitions.
 var onPartitions = map[string]string{
-	"TestPartitions":    thePartitions,
-	"TestPartitionRule": thePartitions,
+	"TestPartitions":                   thePartitions,
+	"TestPartitionRule":                thePartitions,
+	"TestWatcher":                      "what it watches for matters there",
+	"TestTransactionsTouchOneCampaign": "what it watches for matters there",
 }
 
 const thePartitions = "there are partitions to look into"

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -255,14 +254,4 @@ func TestPartitionRule(t *testing.T) {
 	if got := planOf(t, conn, `SELECT id FROM leads WHERE id = $1`, planModes[0], b.campaign); len(got.partitions["leads"]) != 16 {
 		t.Errorf("of 16 partitions %v are seen", got.partitions)
 	}
-}
-
-// statementNames are the names of the constants by their text.
-func statementNames(t *testing.T) map[string]string {
-	t.Helper()
-	names := map[string]string{}
-	for _, s := range statements(t) {
-		names[s.sql] = cmp.Or(names[s.sql], s.name)
-	}
-	return names
 }

@@ -1,8 +1,10 @@
 package store
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
@@ -31,7 +33,8 @@ func TestPostgresTakesEveryStatement(t *testing.T) {
 			return
 		}
 		for i, kind := range parameterTypes(t, conn, name) {
-			if !slices.Contains(passed, kind) {
+			truth := kind == "integer" && strings.Contains(sql, fmt.Sprintf("$%d = 1", i+1)) // 0 or 1
+			if !truth && !slices.Contains(passed, kind) {
 				t.Errorf("%s: %s: $%d is a %s", at, what, i+1, kind)
 			}
 		}

@@ -412,6 +412,9 @@ func onEngine(t tester, cfg *Config) {
 		if c := clockOf(t); c != nil {
 			cfg.now = c.now
 		}
+		if cfg.partitions > 0 {
+			cfg.tracer = watch(t, cfg.URL)
+		}
 	}
 }
 

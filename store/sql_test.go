@@ -160,7 +160,7 @@ func TestStatementRules(t *testing.T) {
 
 // statements reads the SQL of the package: every constant text that begins with
 // a verb and is not only a part of another one.
-func statements(t *testing.T) (list []statement) {
+func statements(t tester) (list []statement) {
 	t.Helper()
 	fset := token.NewFileSet()
 	var files []*ast.File
