@@ -74,8 +74,18 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
-	"TestPostgresTakesEveryStatement": "prepares statements, for which it does not matter where rows are",
+	"TestPostgresTakesEveryStatement":     "prepares statements, for which it does not matter where rows are",
+	"TestCommitOfUnknownOutcome":          theLink,
+	"TestCommitOfUnknownOutcomeOvertaken": theLink,
+	"TestAnswersOutliveReads":             theLink,
+	"TestCodesOfFailure":                  theLink,
+	"TestDeadlock":                        theLink,
+	"TestIsolationIsOurs":                 theLink,
+	"TestServerGoesAway":                  theLink,
+	"TestServerStaysAway":                 theLink,
 }
+
+const theLink = "about a connection that can be lost, for which it does not matter where rows are"
 
 // onPartitions are tests of the partitions.
 var onPartitions = map[string]string{
