@@ -81,11 +81,16 @@ var onPostgres = map[string]string{
 	"TestCodesOfFailure":                  theLink,
 	"TestDeadlock":                        theLink,
 	"TestIsolationIsOurs":                 theLink,
+	"TestNodeNumbers":                     theNodes,
+	"TestNodeNumberIsLost":                theNodes,
 	"TestServerGoesAway":                  theLink,
 	"TestServerStaysAway":                 theLink,
 }
 
-const theLink = "about a connection that can be lost, for which it does not matter where rows are"
+const (
+	theLink  = "about a connection that can be lost, for which it does not matter where rows are"
+	theNodes = "node numbers are leased where several processes run, for which it does not matter where rows are"
+)
 
 // onPartitions are tests of the partitions.
 var onPartitions = map[string]string{
