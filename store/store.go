@@ -100,6 +100,7 @@ type Store struct {
 
 	fresh   bool         // made by Open
 	commits atomic.Int64 // that the writers have made
+	entered atomic.Int64 // entries of the ledger in these
 }
 
 // engine is what the two databases do each in their own way.
@@ -113,6 +114,12 @@ type engine interface {
 	run(ctx context.Context) error
 	// shared reports whether transactions run beside each other.
 	shared() bool
+	// clock is the time by which processes on one database judge each other, in
+	// milliseconds. conn may be that of a transaction.
+	clock(conn session) (time.Time, error)
+	// frozen runs fn with an engine whose reads all see one state of the database, and
+	// which is used by one goroutine at a time.
+	frozen(ctx context.Context, fn func(engine) error) error
 	// forgetErased removes what is left of deleted rows in the files of the database.
 	// left is true when it has to be tried again.
 	forgetErased(ctx context.Context) (left bool, err error)
