@@ -30,9 +30,10 @@ var fanOuts = map[string]string{
 	"sqlGauges":             "totals of the deployment",
 	"sqlTenantEntries":      "the evidence of a tenant about one number",
 	"sqlLedgerAfter":        chainsOfAll,
+	"sqlLedgerAt":           chainsOfAll,
 	"sqlChainHead":          chainsOfAll,
-	"sqlEntryBefore":        chainsOfAll,
-	"sqlCountEntries":       chainsOfAll,
+	"sqlChainAfter":         chainsOfAll,
+	"sqlChainEntry":         chainsOfAll,
 
 	"sqlAllCampaigns":    embeddedAlone,
 	"sqlTenantCampaigns": embeddedAlone,
