@@ -54,9 +54,9 @@ func (s *Service) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.Suppre
 const expireChunk = 100
 
 // expire ends the suppressions whose time is over.
-func (s *Service) expire(ctx context.Context) error {
+func (s *Service) expire(ctx context.Context, l store.Lease) error {
 	for {
-		n, err := s.store.ExpireSuppressions(ctx, time.Now(), expireChunk, s.source.Evidence(), s.find)
+		n, err := s.store.ExpireSuppressions(ctx, l, time.Now(), expireChunk, s.source.Evidence(), s.find)
 		if err != nil || n == 0 {
 			return err
 		}

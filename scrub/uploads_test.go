@@ -24,7 +24,7 @@ func (b *bundle) uploads(content string) store.RegistryImport {
 // importsUpload does one import and reads how it ended.
 func (b *bundle) importsUpload(im store.RegistryImport) store.RegistryImport {
 	b.t.Helper()
-	if err := b.runImport(b.t.Context(), im.ID); err != nil {
+	if err := b.runImport(b.t.Context(), store.Lease{}, im.ID); err != nil {
 		b.t.Fatal(err)
 	}
 	ended, err := b.store.RegistryImport(b.t.Context(), im.ID)

@@ -19,17 +19,20 @@ func TestServers(t *testing.T) {
 		servers("none yet")
 
 		dead := Server{PID: 7, Host: "h", Address: "127.0.0.1:1", Version: 3}
-		var err error
-		dead.ID, err = b.RegisterServer(t.Context(), dead)
+		dead, err := b.RegisterServer(t.Context(), dead)
 		b.must(err)
-		dead.StartedAt, dead.SeenAt = time.Now().UTC(), time.Now().UTC()
+		started := dead
+		started.StartedAt, started.SeenAt, started.Alive = time.Now().UTC(), time.Now().UTC(), true
+		b.equal("as it was registered", started, dead)
 		servers("one", dead)
+		time.Sleep(serverSilent)
+		dead.Alive = false
+		servers("it is silent", dead)
 
-		time.Sleep(time.Second)
+		b = b.reopen()
 		mine := Server{PID: 8, Host: "h2", Address: "[::1]:2", Version: 4, Snapshot: 9, Problem: "file is missing"}
-		mine.ID, err = b.RegisterServer(t.Context(), mine)
+		mine, err = b.RegisterServer(t.Context(), mine)
 		b.must(err)
-		mine.StartedAt, mine.SeenAt = time.Now().UTC(), time.Now().UTC()
 		servers("the next forgets the one that died", mine)
 		if mine.ID <= dead.ID {
 			t.Errorf("id %v after %v", mine.ID, dead.ID)

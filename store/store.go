@@ -5,6 +5,7 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"saaf"
 )
@@ -45,6 +46,11 @@ type Config struct {
 	writeBackFrom int64 // pages in the log; for tests
 	partitions    int   // of the tables that are spread by campaign, on PostgreSQL; for tests
 
+	// LeaseTTL is how long work stays with a process that has stopped renewing its
+	// lease, default 15 s: so long after its death others take it up. See
+	// [Store.Leased].
+	LeaseTTL time.Duration
+
 	// QueueSingles and QueueLeads bound what waits for the writers: requests of a
 	// few rows, and leads in bulk requests. Default 4,096 and 32,000. A full
 	// queue answers Unavailable.
@@ -61,6 +67,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Writers <= 0 {
 		c.Writers = 4
+	}
+	if c.LeaseTTL <= 0 {
+		c.LeaseTTL = 15 * time.Second
 	}
 	if c.writeBackFrom <= 0 {
 		c.writeBackFrom = writeBackFrom
@@ -79,14 +88,15 @@ type Store struct {
 	cfg     Config
 	engine  engine
 	ids     *saaf.IDSource
-	server  saaf.ServerID // of the chains of the ledger that this process writes
+	server  saaf.ServerID // this process: in the list of servers, as a holder of leases, as an author of chains
 	queue   *queue
 	purge   bell // rung when a campaign is deleted
 	erasing bell // rung when a person was erased
 	secrets secrets
 	hashers sync.Map // saaf.TenantID to *saaf.PhoneHasher
 
-	commits atomic.Int64 // that the writers have made
+	commits     atomic.Int64 // that the writers have made
+	usageMinute atomic.Int64 // the last one in which requests of keys were counted
 }
 
 // engine is what the two databases do each in their own way.
@@ -100,6 +110,9 @@ type engine interface {
 	run(ctx context.Context) error
 	// shared reports whether transactions run beside each other.
 	shared() bool
+	// clock is the time by which processes on one database judge each other, in
+	// milliseconds. conn may be that of a transaction.
+	clock(conn session) (time.Time, error)
 	// forgetErased removes what is left of deleted rows in the files of the database.
 	// left is true when it has to be tried again.
 	forgetErased(ctx context.Context) (left bool, err error)
@@ -129,9 +142,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 		}
 		return nil, err
 	}
+	if s.server == 0 {
+		s.server = saaf.ServerID(s.ids.Next())
+	}
 	s.queue = newQueue(cfg, s.engine.shared())
 	return s, nil
 }
+
+// Shared reports whether other processes may serve from the same database.
+func (s *Store) Shared() bool { return s.engine.shared() }
 
 // Close closes the connections. Run must have returned.
 func (s *Store) Close() error { return s.engine.close() }

@@ -257,7 +257,7 @@ func (t *tx) end(s *saaf.Suppression, what, source string, by saaf.By, reason st
 
 // ExpireSuppressions ends up to limit suppressions whose time was over at now. It
 // returns how many.
-func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int, source string, find Finder) (n int, err error) {
+func (s *Store) ExpireSuppressions(ctx context.Context, l Lease, now time.Time, limit int, source string, find Finder) (n int, err error) {
 	const sqlExpired = `SELECT ` + suppressionColumns + `
 		WHERE ended_at IS NULL AND expires_at IS NOT NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2`
 	due := func(conn session) (list []saaf.Suppression, err error) {
@@ -278,6 +278,9 @@ func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int
 		return 0, wrap("find expired suppressions", err)
 	}
 	err = s.write(ctx, everything, limit, func(t *tx) error {
+		if err := t.fenced(l); err != nil {
+			return err
+		}
 		list, err := due(t.conn) // as they stand now
 		if err != nil {
 			return err

@@ -66,27 +66,24 @@ func (d dataFlags) inspectStore(ctx context.Context, con *console, mustExist boo
 	return errors.Join(err, <-writer, st.Close())
 }
 
-// How long a command waits for servers to take a change, and how often it looks.
+// How long a command waits for servers to take a change, and how often it looks. One
+// that was killed a moment ago is waited for until it counts as dead, ten seconds.
 const (
-	awaitKeys     = 5 * time.Second
+	awaitKeys     = 15 * time.Second
 	awaitRegistry = 120 * time.Second
 	awaitEvery    = 25 * time.Millisecond
 )
 
-// awaitServers returns when every server that runs on the data directory has
-// taken the version and, unless it is 0, answers from the snapshot, or from the one
-// that has replaced it meanwhile. The change itself is stored in any case.
-func (d dataFlags) awaitServers(ctx context.Context, st *store.Store, version int64, snapshot saaf.SnapshotID, limit time.Duration) error {
+// awaitServers returns when every server that runs on the store has taken the
+// version and, unless it is 0, answers from the snapshot, or from the one that has
+// replaced it meanwhile. The change itself is stored in any case.
+func awaitServers(ctx context.Context, st *store.Store, version int64, snapshot saaf.SnapshotID, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	tick := time.NewTicker(awaitEvery)
 	defer tick.Stop()
 	for {
-		running, err := store.Serving(d.DataDir)
-		if err != nil || !running {
-			return err
-		}
-		servers, err := st.Servers(ctx)
-		if err != nil {
+		servers, starting, err := st.Running(ctx)
+		if err != nil || len(servers) == 0 && !starting {
 			return err
 		}
 		if snapshot != 0 {
@@ -96,7 +93,7 @@ func (d dataFlags) awaitServers(ctx context.Context, st *store.Store, version in
 			}
 			snapshot = reg.Active.ID
 		}
-		behind := len(servers) == 0
+		behind := starting
 		who := "the server that is starting"
 		for _, sv := range servers {
 			name := fmt.Sprintf("server %s (pid %d on %s, %s)", sv.ID, sv.PID, sv.Host, sv.Address)

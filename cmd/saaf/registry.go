@@ -81,7 +81,7 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 			return err
 		}
 		if res.Version != 0 {
-			if err := c.awaitServers(ctx, st, res.Version, res.Snapshot.ID, awaitRegistry); err != nil {
+			if err := awaitServers(ctx, st, res.Version, res.Snapshot.ID, awaitRegistry); err != nil {
 				return err
 			}
 		}

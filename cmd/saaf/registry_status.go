@@ -88,16 +88,12 @@ func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
 		for _, s := range kept {
 			v.Kept = append(v.Kept, keptSnapshot{s.ID, s.EffectiveDate, wholeDays(time.Since(s.EffectiveDate.Start())), s.Mode, s.Numbers})
 		}
-		if running, err := store.Serving(c.DataDir); err != nil {
+		servers, _, err := st.Running(ctx)
+		if err != nil {
 			return err
-		} else if running {
-			servers, err := st.Servers(ctx)
-			if err != nil {
-				return err
-			}
-			for _, sv := range servers {
-				v.Servers = append(v.Servers, registryServer{sv.ID, sv.PID, sv.Address, sv.Snapshot, sv.Problem})
-			}
+		}
+		for _, sv := range servers {
+			v.Servers = append(v.Servers, registryServer{sv.ID, sv.PID, sv.Address, sv.Snapshot, sv.Problem})
 		}
 		return con.result(v, func(w io.Writer) { printStatus(w, &v) })
 	})

@@ -144,7 +144,7 @@ func (s *server) start(ctx context.Context) error {
 	}
 	run(s.scrub.Run)
 	run(s.scrub.RunImports)
-	run(s.store.RunPurge)
+	run(s.purge)
 	run(s.store.RunWriteBack)
 	run(s.finishErasures)
 	run(s.watch)
@@ -240,7 +240,7 @@ func (s *server) register(ctx context.Context) error {
 		PID: os.Getpid(), Host: host, Address: s.listener.Addr().String(),
 		Version: serving.Version, Snapshot: serving.Snapshot, Problem: serving.Problem,
 	}
-	s.row.ID, err = s.store.RegisterServer(ctx, s.row)
+	s.row, err = s.store.RegisterServer(ctx, s.row)
 	return err
 }
 
