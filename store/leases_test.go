@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"saaf/internal/pgtest"
 )
 
 // fencedWrite is a write of leased work.
@@ -22,6 +24,15 @@ func (b *bundle) fencedWrite(l Lease) error {
 	})
 }
 
+// passes moves the leases of a name as if that much time had passed.
+func (b *bundle) passes(name string, d time.Duration) {
+	b.t.Helper()
+	b.must(b.write(b.ctx, beside, 0, func(t *tx) error {
+		_, err := t.exec(`UPDATE leases SET until = until - $1 WHERE name = $2`, d.Milliseconds(), name)
+		return err
+	}))
+}
+
 // worker is somebody in the model who wants to do the work.
 type worker struct {
 	lease Lease // the last that was claimed
@@ -32,83 +43,107 @@ type worker struct {
 // is one that a write goes through with, and it is that which was claimed last.
 func TestLeaseModel(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		cases := 0
-		rapid.Check(t, func(rt *rapid.T) {
-			const ttl = 15 * time.Second
-			cases++
-			name := fmt.Sprintf("work %d", cases)
-			workers := make([]worker, 3)
-			valid := -1         // who may write, -1 for nobody
-			var until time.Time // when others may claim
-			var fence int64
-			written := b.number(`SELECT scrubs FROM deployment`)
-			rt.Repeat(map[string]func(*rapid.T){
-				"claim": func(rt *rapid.T) {
-					i := rapid.IntRange(0, len(workers)-1).Draw(rt, "worker")
-					l, ok, err := b.Claim(b.ctx, name, ttl)
-					if want := !time.Now().Before(until); err != nil || ok != want {
-						rt.Fatalf("claimed %v, %v, want %v", ok, err, want)
+	b := setup(t)
+	cases := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		// Time goes in hours here, so that the time that the test takes does not matter.
+		const ttl = 15*time.Hour + 30*time.Minute
+		cases++
+		name := fmt.Sprintf("work %d", cases)
+		workers := make([]worker, 3)
+		valid := -1            // who may write, -1 for nobody
+		var left time.Duration // until others may claim
+		var fence int64
+		written := b.number(`SELECT scrubs FROM deployment`)
+		some := func(rt *rapid.T) (i int, w *worker) {
+			i = rapid.IntRange(0, len(workers)-1).Draw(rt, "worker")
+			return i, &workers[i]
+		}
+		rt.Repeat(map[string]func(*rapid.T){
+			"claim": func(rt *rapid.T) {
+				i, w := some(rt)
+				l, ok, err := b.Claim(b.ctx, name, ttl)
+				if want := left <= 0; err != nil || ok != want {
+					rt.Fatalf("claimed %v, %v, want %v", ok, err, want)
+				}
+				if !ok {
+					return
+				}
+				if l.Name != name || l.Fence <= fence {
+					rt.Fatalf("%+v after fence %d", l, fence)
+				}
+				*w, valid, left, fence = worker{l, true}, i, ttl, l.Fence
+			},
+			"renew": func(rt *rapid.T) {
+				i, w := some(rt)
+				if !w.had {
+					return
+				}
+				err := b.Renew(b.ctx, w.lease, ttl)
+				switch {
+				case i == valid && err != nil:
+					rt.Fatalf("renewed by whom it belongs to: %v", err)
+				case i == valid:
+					left = ttl
+				case !errors.Is(err, ErrLeaseLost):
+					rt.Fatalf("renewed by another: %v", err)
+				}
+			},
+			"release": func(rt *rapid.T) {
+				i, w := some(rt)
+				if !w.had {
+					return
+				}
+				b.must(b.Release(b.ctx, w.lease))
+				if i == valid {
+					valid, left = -1, 0
+				}
+			},
+			"time": func(rt *rapid.T) {
+				d := time.Duration(rapid.IntRange(1, 16).Draw(rt, "hours")) * time.Hour
+				b.passes(name, d)
+				left -= d
+			},
+			"": func(rt *rapid.T) {
+				for i, w := range workers {
+					if !w.had {
+						continue
 					}
-					if !ok {
-						return
-					}
-					if l.Name != name || l.Fence <= fence {
-						rt.Fatalf("%+v after fence %d", l, fence)
-					}
-					workers[i], valid, until, fence = worker{l, true}, i, time.Now().Add(ttl), l.Fence
-				},
-				"renew": func(rt *rapid.T) {
-					i := rapid.IntRange(0, len(workers)-1).Draw(rt, "worker")
-					if !workers[i].had {
-						rt.Skip()
-					}
-					err := b.Renew(b.ctx, workers[i].lease, ttl)
+					err := b.fencedWrite(w.lease)
 					switch {
 					case i == valid && err != nil:
-						rt.Fatalf("renewed by whom it belongs to: %v", err)
+						rt.Fatalf("worker %d cannot write: %v", i, err)
 					case i == valid:
-						until = time.Now().Add(ttl)
+						written++
 					case !errors.Is(err, ErrLeaseLost):
-						rt.Fatalf("renewed by another: %v", err)
+						rt.Fatalf("worker %d writes with an old fence: %v", i, err)
 					}
-				},
-				"release": func(rt *rapid.T) {
-					i := rapid.IntRange(0, len(workers)-1).Draw(rt, "worker")
-					if !workers[i].had {
-						rt.Skip()
-					}
-					b.must(b.Release(b.ctx, workers[i].lease))
-					if i == valid {
-						valid, until = -1, time.Time{}
-					}
-				},
-				"time": func(rt *rapid.T) {
-					time.Sleep(time.Duration(rapid.IntRange(1, 16_000).Draw(rt, "milliseconds")) * time.Millisecond)
-				},
-				"": func(rt *rapid.T) {
-					for i, w := range workers {
-						if !w.had {
-							continue
-						}
-						err := b.fencedWrite(w.lease)
-						switch {
-						case i == valid && err != nil:
-							rt.Fatalf("worker %d cannot write: %v", i, err)
-						case i == valid:
-							written++
-						case !errors.Is(err, ErrLeaseLost):
-							rt.Fatalf("worker %d writes with an old fence: %v", i, err)
-						}
-					}
-					if n := b.number(`SELECT scrubs FROM deployment`); n != written {
-						rt.Fatalf("%d writes, want %d", n, written)
-					}
-				},
-			})
+				}
+				if n := b.number(`SELECT scrubs FROM deployment`); n != written {
+					rt.Fatalf("%d writes, want %d", n, written)
+				}
+			},
 		})
 	})
+}
+
+// leaseTTL is that of the tests in which time passes, which is real on PostgreSQL.
+func leaseTTL() time.Duration {
+	if pgtest.Current() == pgtest.Embedded {
+		return 15 * time.Second
+	}
+	return 900 * time.Millisecond
+}
+
+// leasing opens a store whose leases last as long as those of tests.
+func leasing(t *testing.T) *bundle { return open(t, Config{Dir: t.TempDir(), LeaseTTL: leaseTTL()}) }
+
+// soon is how much later than it should something may happen in real time.
+func soon() time.Duration {
+	if pgtest.Current() == pgtest.Embedded {
+		return 0
+	}
+	return 5 * time.Second
 }
 
 // leased is work under a lease.
@@ -137,14 +172,31 @@ func (b *bundle) leased(name string) leased {
 	return w
 }
 
+// awaitRenewals returns when a lease has been renewed so often.
+func (b *bundle) awaitRenewals(name string, times int) {
+	b.t.Helper()
+	tick := time.NewTicker(leaseTTL() / 20)
+	defer tick.Stop()
+	var last int64
+	for deadline := time.Now().Add(time.Minute); times >= 0; <-tick.C {
+		if until := b.number(`SELECT until FROM leases WHERE name = $1`, name); until != last {
+			last = until
+			times--
+		}
+		if time.Now().After(deadline) {
+			b.t.Fatal("the lease is not renewed")
+		}
+	}
+}
+
 func TestLeased(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
+	timeless(t, func(t *testing.T) {
+		b := leasing(t)
 		one := b.leased("sweep")
 		first := <-one.begun
 		two := b.leased("sweep")
-		time.Sleep(time.Hour)
+		b.awaitRenewals("sweep", 4) // longer than one lease
 		select {
 		case l := <-two.begun:
 			t.Errorf("%+v was claimed beside %+v", l, first)
@@ -161,7 +213,7 @@ func TestLeased(t *testing.T) {
 			t.Errorf("a write after the lease was given back: %v", err)
 		}
 		second := <-two.begun
-		if took := time.Since(given); took > claimAgain {
+		if took := time.Since(given); took > claimAgain+soon() {
 			t.Errorf("taken up %v after it was given back", took)
 		}
 		b.must(b.fencedWrite(second))
@@ -172,17 +224,17 @@ func TestLeased(t *testing.T) {
 // What a process that died had leased goes to another within the time of the lease.
 func TestLeaseOfTheDead(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		dead, ok, err := b.Claim(t.Context(), "sweep", b.cfg.LeaseTTL) // and nothing more is heard of it
+	timeless(t, func(t *testing.T) {
+		b := leasing(t)
+		died := time.Now()
+		dead, ok, err := b.Claim(t.Context(), "sweep", leaseTTL()) // and nothing more is heard of it
 		if !ok || err != nil {
 			t.Fatal(ok, err)
 		}
-		died := time.Now()
 		heir := b.leased("sweep")
 		l := <-heir.begun
-		if took := time.Since(died); took != b.cfg.LeaseTTL {
-			t.Errorf("taken up after %v, want %v", took, b.cfg.LeaseTTL)
+		if took := time.Since(died); took < leaseTTL() || took > leaseTTL()+soon() {
+			t.Errorf("taken up after %v, want %v", took, leaseTTL())
 		}
 		if err := b.fencedWrite(dead); !errors.Is(err, ErrLeaseLost) {
 			t.Errorf("it was only slow, and writes: %v", err)
@@ -193,30 +245,11 @@ func TestLeaseOfTheDead(t *testing.T) {
 	})
 }
 
-// Work that cannot renew its lease is told to end when others may claim it.
-func TestWorkEndsWithItsLease(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
-		w := b.leased("sweep")
-		<-w.begun
-		claimed := time.Now()
-		release := b.block() // the writer, so that nothing is renewed
-		if took := (<-w.over).Sub(claimed); took != b.cfg.LeaseTTL {
-			t.Errorf("it was told %v after the claim, want %v", took, b.cfg.LeaseTTL)
-		}
-		release()
-		if err := w.stop(); !errors.Is(err, ErrLeaseLost) {
-			t.Errorf("it ended with %v", err)
-		}
-	})
-}
-
 // Work whose lease another has claimed is told to end at the next renewal.
 func TestWorkThatIsOvertaken(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		b := setup(t)
+	timeless(t, func(t *testing.T) {
+		b := leasing(t)
 		w := b.leased("sweep")
 		l := <-w.begun
 		b.must(b.Release(t.Context(), l))
@@ -224,9 +257,28 @@ func TestWorkThatIsOvertaken(t *testing.T) {
 			t.Fatal(ok, err)
 		}
 		overtaken := time.Now()
-		if took := (<-w.over).Sub(overtaken); took > b.cfg.LeaseTTL/3 {
+		if took := (<-w.over).Sub(overtaken); took > leaseTTL()/3+soon() {
 			t.Errorf("it was told after %v", took)
 		}
+		if err := w.stop(); !errors.Is(err, ErrLeaseLost) {
+			t.Errorf("it ended with %v", err)
+		}
+	})
+}
+
+// Work that cannot renew its lease is told to end when others may claim it.
+func TestWorkEndsWithItsLease(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := leasing(t)
+		w := b.leased("sweep")
+		<-w.begun
+		claimed := time.Now()
+		release := b.block() // the writer, so that nothing is renewed
+		if took := (<-w.over).Sub(claimed); took != leaseTTL() {
+			t.Errorf("it was told %v after the claim, want %v", took, leaseTTL())
+		}
+		release()
 		if err := w.stop(); !errors.Is(err, ErrLeaseLost) {
 			t.Errorf("it ended with %v", err)
 		}

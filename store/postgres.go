@@ -71,6 +71,11 @@ func (e *postgres) prepare(ctx context.Context) error {
 
 func (e *postgres) shared() bool { return true }
 
+func (e *postgres) clock(conn session) (time.Time, error) {
+	now, err := databaseClock(conn)
+	return time.UnixMilli(now).UTC(), err
+}
+
 func (e *postgres) read(ctx context.Context, fn func(session) error) error {
 	conn, err := e.pool.Acquire(ctx)
 	if err != nil {

@@ -3,53 +3,109 @@ package store
 import (
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"saaf"
 )
 
+// ago moves the last sign of a server into the past.
+func (b *bundle) ago(id saaf.ServerID, d time.Duration) {
+	b.t.Helper()
+	b.must(b.write(b.ctx, beside, 0, func(t *tx) error {
+		_, err := t.exec(`UPDATE servers SET seen_at = seen_at - $1 WHERE id = $2`, d.Milliseconds(), id)
+		return err
+	}))
+}
+
+// servers compares the servers that are listed; the time counts to a minute.
+func (b *bundle) servers(when string, want ...Server) {
+	b.t.Helper()
+	got, err := b.Servers(b.ctx)
+	b.must(err)
+	b.equal(when, want, got, cmpopts.EquateApproxTime(time.Minute))
+}
+
+// In an embedded store there is one server, and those before it are dead.
 func TestServers(t *testing.T) {
 	t.Parallel()
-	timeless(t, func(t *testing.T) {
-		b := setup(t)
-		servers := func(when string, want ...Server) {
-			t.Helper()
-			got, err := b.Servers(t.Context())
-			b.must(err)
-			b.equal(when, want, got)
-		}
-		servers("none yet")
+	b := setup(t)
+	b.servers("none yet")
+	dead := Server{PID: 7, Host: "h", Address: "127.0.0.1:1", Version: 3}
+	registered, err := b.RegisterServer(t.Context(), dead)
+	b.must(err)
+	dead.ID, dead.StartedAt, dead.SeenAt, dead.Alive = registered.ID, time.Now().UTC(), time.Now().UTC(), true
+	b.equal("as it was registered", dead, registered, cmpopts.EquateApproxTime(time.Minute))
+	b.servers("one", dead)
+	b.ago(dead.ID, serverSilent)
+	dead.Alive = false
+	b.servers("it is silent", dead)
 
-		dead := Server{PID: 7, Host: "h", Address: "127.0.0.1:1", Version: 3}
-		dead, err := b.RegisterServer(t.Context(), dead)
+	b = b.reopen()
+	mine, err := b.RegisterServer(t.Context(), Server{PID: 8, Host: "h2", Address: "[::1]:2", Version: 4, Snapshot: 9, Problem: "file is missing"})
+	b.must(err)
+	b.servers("the next forgets the one that died", mine)
+	if mine.ID <= dead.ID {
+		t.Errorf("id %v after %v", mine.ID, dead.ID)
+	}
+	b.ago(mine.ID, time.Hour)
+	mine.Version, mine.Snapshot, mine.Problem = 5, 0, ""
+	b.must(b.Beat(t.Context(), mine))
+	b.servers("after a heartbeat", mine)
+
+	b.must(b.Beat(t.Context(), dead))
+	b.servers("a heartbeat of one that is forgotten does not bring it back", mine)
+	b.must(b.RemoveServer(t.Context(), dead.ID))
+	b.servers("removing one that is forgotten", mine)
+	b.must(b.RemoveServer(t.Context(), mine.ID))
+	b.servers("all gone")
+}
+
+// Elsewhere servers run beside each other, and are known by their signs of life.
+func TestServersBesideEachOther(t *testing.T) {
+	t.Parallel()
+	b := onPostgres(t)
+	other := open(t, b.cfg)
+	register := func(b *bundle, pid int) Server {
+		sv, err := b.RegisterServer(t.Context(), Server{PID: pid, Version: 1})
 		b.must(err)
-		started := dead
-		started.StartedAt, started.SeenAt, started.Alive = time.Now().UTC(), time.Now().UTC(), true
-		b.equal("as it was registered", started, dead)
-		servers("one", dead)
-		time.Sleep(serverSilent)
-		dead.Alive = false
-		servers("it is silent", dead)
-
-		b = b.reopen()
-		mine := Server{PID: 8, Host: "h2", Address: "[::1]:2", Version: 4, Snapshot: 9, Problem: "file is missing"}
-		mine, err = b.RegisterServer(t.Context(), mine)
+		return sv
+	}
+	running := func(when string, want ...Server) {
+		t.Helper()
+		got, starting, err := b.Running(t.Context())
 		b.must(err)
-		servers("the next forgets the one that died", mine)
-		if mine.ID <= dead.ID {
-			t.Errorf("id %v after %v", mine.ID, dead.ID)
+		if starting {
+			t.Errorf("%s: one is starting", when)
 		}
+		b.equal(when, want, got, cmpopts.EquateApproxTime(time.Minute))
+	}
+	running("none")
+	one, two := register(b, 1), register(other, 2)
+	b.servers("both", one, two)
+	running("both", one, two)
 
-		time.Sleep(time.Second)
-		mine.Version, mine.Snapshot, mine.Problem = 5, 0, ""
-		b.must(b.Beat(t.Context(), mine))
-		mine.SeenAt = time.Now().UTC()
-		servers("after a heartbeat", mine)
+	b.ago(two.ID, serverSilent+time.Second)
+	silent := two
+	silent.Alive = false
+	b.servers("one is silent", one, silent)
+	running("one is silent", one)
+	one.Version = 2
+	b.must(b.Beat(t.Context(), one))
+	b.servers("a heartbeat of the other", one, silent)
+	two.Version = 2
+	b.must(other.Beat(t.Context(), two))
+	running("it is back", one, two)
 
-		b.must(b.Beat(t.Context(), dead))
-		servers("a heartbeat of one that is forgotten does not bring it back", mine)
-		b.must(b.RemoveServer(t.Context(), dead.ID))
-		servers("removing one that is forgotten", mine)
-		b.must(b.RemoveServer(t.Context(), mine.ID))
-		servers("all gone")
-	})
+	b.ago(two.ID, serverGone+time.Second)
+	b.must(b.Beat(t.Context(), one))
+	b.servers("one is gone", one)
+	b.must(other.Beat(t.Context(), two))
+	b.servers("it was only cut off", one, two)
+	b.ago(one.ID, serverGone+time.Second)
+	b.must(b.RemoveServer(t.Context(), two.ID))
+	two = register(other, 2)
+	b.servers("the next forgets what is gone", two)
 }
 
 func TestVersionGrowsOverARestart(t *testing.T) {

@@ -43,7 +43,11 @@ func TestMain(m *testing.M) {
 
 // embeddedOnly are the tests of this package that are about SQLite, or use a clock of
 // their own, which a real server has no part in.
-var embeddedOnly = map[string]string{}
+var embeddedOnly = map[string]string{
+	"TestWorkEndsWithItsLease":    "a clock that jumps",
+	"TestLeasesOfTheServerBefore": "several servers may run on others",
+	"TestServers":                 "several servers may run on others",
+}
 
 // tester is what tests, benchmarks and checks of rapid have in common.
 type tester interface {
@@ -397,6 +401,16 @@ func onEngine(t tester, cfg *Config) {
 	}
 	cfg.Writers = 2
 	cfg.partitions = pgtest.Partitions()
+}
+
+// onPostgres is setup for what several processes do to each other: on PostgreSQL,
+// whatever the engine is that the tests run on.
+func onPostgres(t testing.TB) *bundle {
+	t.Helper()
+	b := open(t, Config{Dir: t.TempDir(), URL: pgtest.Database(t, "store", prepareTemplate)})
+	b.tenant = b.newTenant("Asha Finance")
+	b.campaign = b.newCampaign(b.tenant, saaf.Live)
+	return b
 }
 
 // prepareTemplate brings a database up to date, and leaves it without secrets: each
