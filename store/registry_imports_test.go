@@ -38,6 +38,7 @@ func TestRegistryImports(t *testing.T) {
 			im, err := b.QueueImport(t.Context(), given)
 			b.must(err)
 			want.ID, want.State, want.CreatedAt, want.Override = im.ID, ImportQueued, time.Now().UTC(), "told by xxxxxx3210"
+			want.Server = b.server
 			b.equal("queued", want, im)
 			want.Warnings, want.Refusals = []string{}, []Refusal{}
 			b.equal("read", want, b.readImport(im.ID))
