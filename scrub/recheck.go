@@ -250,11 +250,12 @@ func (s *Service) stands(view *dnd.View, now time.Time) bool {
 }
 
 // patiently tries again for a while when the store has too much to do: to give a
-// pass up would mean to read everything again.
+// pass up would mean to read everything again. A registry that has moved is not
+// waited for.
 func patiently(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
-		if saaf.ErrorCode(err) != saaf.Unavailable || try == busyTries {
+		if saaf.ErrorCode(err) != saaf.Unavailable || overtaken(err) || try == busyTries {
 			return err
 		}
 		select {

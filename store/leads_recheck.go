@@ -139,11 +139,6 @@ func (s *Store) ApplyRechecks(ctx context.Context, l Lease, campaign saaf.Campai
 	return changed, missed, nil
 }
 
-// ErrRegistryMoved is the Conflict of what was decided by a snapshot that is no
-// longer the active one.
-var ErrRegistryMoved = &saaf.Error{Code: saaf.Conflict, Word: "registry_moved",
-	Message: "Another snapshot was activated meanwhile; look at the registry again"}
-
 // recheckable finds the campaign of verdicts that are to be stored, zero when it was
 // deleted meanwhile. The lease must stand, and beside other processes the snapshot of
 // the verdicts must be the active one: a sweep that has begun since waits for this
@@ -158,7 +153,7 @@ func (t *tx) recheckable(l Lease, campaign saaf.CampaignID, list []Recheck) (c c
 			return c, err
 		}
 		for i := range list {
-			if id := list[i].Verdict.Snapshot.ID; id != 0 && id != d.active {
+			if !d.allows(&list[i].Verdict) {
 				return c, ErrRegistryMoved
 			}
 		}
@@ -280,6 +275,9 @@ func (t *tx) move(c campaignRef, moves []*move, j judging) (moved int, err error
 // a nil find the registry is not asked: the suppression itself blocks. source names
 // what find asks. It returns how many changed.
 func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason string, find Finder) (changed int, err error) {
+	if t.shared {
+		return 0, nil
+	}
 	campaigns, err := t.concerned(s)
 	if err != nil {
 		return 0, err
@@ -289,7 +287,11 @@ func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason
 		return 0, err
 	}
 	for _, c := range campaigns {
-		n, err := t.recheckPhoneIn(c, s, d.active, source, by, reason, find)
+		leads, err := t.leadsOf(c, s)
+		if err != nil {
+			return 0, err
+		}
+		n, err := t.rejudge(c, leads, d.active, judging{stage: saaf.StageRescrub, source: source, by: by, reason: reason}, find)
 		if err != nil {
 			return 0, err
 		}
@@ -298,12 +300,8 @@ func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason
 	return changed, nil
 }
 
-// recheckPhoneIn is recheckPhone in one campaign.
-func (t *tx) recheckPhoneIn(c campaignRef, s *saaf.Suppression, active saaf.SnapshotID, source string, by saaf.By, reason string, find Finder) (changed int, err error) {
-	leads, err := t.leadsOf(c, s)
-	if err != nil {
-		return 0, err
-	}
+// rejudge judges leads of a campaign anew because of a suppression.
+func (t *tx) rejudge(c campaignRef, leads []UnfinishedLead, active saaf.SnapshotID, j judging, find Finder) (changed int, err error) {
 	var moves []*move
 	for _, l := range leads {
 		r := Recheck{Lead: l}
@@ -323,7 +321,7 @@ func (t *tx) recheckPhoneIn(c campaignRef, s *saaf.Suppression, active saaf.Snap
 			moves = append(moves, m)
 		}
 	}
-	return t.move(c, moves, judging{stage: saaf.StageRescrub, source: source, by: by, reason: reason})
+	return t.move(c, moves, j)
 }
 
 // The finding stands in it as a number, for the index of the suppressed leads.

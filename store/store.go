@@ -95,6 +95,7 @@ type Store struct {
 	secrets secrets
 	hashers sync.Map // saaf.TenantID to *saaf.PhoneHasher
 
+	fresh       bool         // made by Open
 	commits     atomic.Int64 // that the writers have made
 	usageMinute atomic.Int64 // the last one in which requests of keys were counted
 }
@@ -149,11 +150,15 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	return s, nil
 }
 
-// Shared reports whether other processes may serve from the same database.
-func (s *Store) Shared() bool { return s.engine.shared() }
-
 // Close closes the connections. Run must have returned.
 func (s *Store) Close() error { return s.engine.close() }
+
+// Fresh reports whether [Open] has made the store.
+func (s *Store) Fresh() bool { return s.fresh }
+
+// Shared reports whether several servers may run on the store, each with a data
+// directory of its own.
+func (s *Store) Shared() bool { return s.engine.shared() }
 
 // NewID makes an id. Convert it to the kind that is wanted.
 func (s *Store) NewID() int64 { return s.ids.Next() }

@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math/rand/v2"
 	"os"
 	"os/user"
 	"strings"
@@ -40,23 +38,24 @@ func (d dataFlags) withStore(ctx context.Context, con *console, mustExist bool, 
 // inspectStore is withStore without the signature, for commands that only look: one
 // that looks for damage must not sign it.
 func (d dataFlags) inspectStore(ctx context.Context, con *console, mustExist bool, fn func(context.Context, *store.Store) error) (err error) {
-	_, statErr := os.Stat(d.DataDir)
-	st, err := store.Open(ctx, store.Config{
-		Dir:       d.DataDir,
-		MustExist: mustExist,
-		// Any node but the server's: two commands in the same millisecond must
-		// not make the same id.
-		Node:    1 + rand.IntN(saaf.MaxNode),
-		Readers: 2,
-	})
+	db, err := d.database()
+	if err != nil {
+		return err
+	}
+	cfg := db.config(d.DataDir)
+	cfg.MustExist = mustExist
+	st, err := store.Open(ctx, cfg)
 	if errors.Is(err, store.ErrNoStore) {
-		return fmt.Errorf("there is no saaf store in %s: run saaf serve first, or pass --data-dir", d.DataDir)
+		return db.noStore(d.DataDir)
 	}
 	if err != nil {
 		return err
 	}
-	if errors.Is(statErr, fs.ErrNotExist) {
-		fmt.Fprintf(con.err, "Note: made a new store in %s\n", d.DataDir)
+	if st.Fresh() {
+		fmt.Fprintf(con.err, "Note: made a new store in %s\n", db.place(d.DataDir))
+		if note := db.leftBehind(d.DataDir); note != "" {
+			fmt.Fprintf(con.err, "Note: %s\n", note)
+		}
 	}
 	writerCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	writer := make(chan error, 1)

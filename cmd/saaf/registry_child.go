@@ -43,11 +43,12 @@ func importsLease(fence int64) store.Lease {
 
 // childImporter does imports in processes of their own.
 type childImporter struct {
-	program string // what to start
-	dataDir string
-	store   *store.Store
-	log     *slog.Logger
-	pause   time.Duration // before an import whose process died is tried again
+	program  string // what to start
+	dataDir  string
+	database database
+	store    *store.Store
+	log      *slog.Logger
+	pause    time.Duration // before an import whose process died is tried again
 }
 
 const (
@@ -97,6 +98,7 @@ func (c *childImporter) once(ctx context.Context, l store.Lease, id saaf.Registr
 	cmd := exec.CommandContext(ctx, c.program, "registry", "run-import", id.String(),
 		"--fence", strconv.FormatInt(l.Fence, 10), "--data-dir", c.dataDir)
 	cmd.Args[0] = os.Args[0]
+	cmd.Env = c.database.environ(os.Environ())
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = importGrace
 	lines := &logLines{log: c.log, id: id}
@@ -146,6 +148,7 @@ func (s *server) importer() func(context.Context, store.Lease, saaf.RegistryImpo
 	if s.cfg.Program == "" {
 		return nil
 	}
-	c := &childImporter{program: s.cfg.Program, dataDir: s.cfg.DataDir, store: s.store, log: s.cfg.Log.With("component", "import"), pause: importPause}
+	c := &childImporter{program: s.cfg.Program, dataDir: s.cfg.DataDir, database: s.cfg.Database, store: s.store,
+		log: s.cfg.Log.With("component", "import"), pause: importPause}
 	return c.run
 }
