@@ -144,6 +144,7 @@ func (s *server) start(ctx context.Context) error {
 			return err
 		})
 	}
+	run(s.auth.Run)
 	run(s.scrub.Run)
 	run(s.scrub.RunImports)
 	run(s.purge)
