@@ -55,7 +55,7 @@ func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign sa
 	const sqlCountAged = `
 		SELECT count(*) FROM leads l
 		 WHERE l.campaign_id = $1 AND l.reason = $2
-		   AND (coalesce(l.checked_at, 0) < coalesce($3, 0) OR l.snapshot_id IS NULL AND $4 = 1)
+		   AND (coalesce(l.checked_at, 0) < coalesce(CAST($3 AS BIGINT), 0) OR l.snapshot_id IS NULL AND $4 = 1)
 		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $5 AND c.deleted_at IS NULL)`
 	err = s.read(ctx, func(conn session) error {
 		return conn.query(sqlCountAged, func(r row) error {

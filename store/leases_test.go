@@ -10,6 +10,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"saaf"
 	"saaf/internal/pgtest"
 )
 
@@ -300,5 +301,85 @@ func TestLeasesOfTheServerBefore(t *testing.T) {
 	}
 	if l, ok, err := b.Claim(t.Context(), "sweep", time.Hour); !ok || err != nil || l.Fence <= dead.Fence {
 		t.Errorf("%+v, %v, %v after %+v", l, ok, err, dead)
+	}
+}
+
+// What a process does under a lease is refused in the transaction that would store it,
+// once the lease has gone to another.
+func TestWritesOfAnOldFence(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	snap := b.activate(20_000)
+	b.add(b.campaign, leads(0, 1)...)
+	list, err := b.UnfinishedLeads(t.Context(), b.campaign, 0, 10)
+	b.must(err)
+	found := []Recheck{{list[0], verdict(saaf.FullBlock, snap)}}
+	im, err := b.QueueImport(t.Context(), RegistryImport{Mode: saaf.FullSet, File: "x"})
+	b.must(err)
+	soon := b.now().Add(time.Minute)
+	_, err = b.Suppress(t.Context(), b.tenant, saaf.Live, []NewSuppression{{Scope: saaf.TenantScope, Phone: phone(7), Expires: soon}}, saaf.System)
+	b.must(err)
+	_, err = b.Erase(t.Context(), b.tenant, saaf.Live, phone(99), saaf.System, "asked")
+	b.must(err)
+
+	old, ok, err := b.Claim(t.Context(), "work", time.Hour)
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	b.must(b.Release(t.Context(), old))
+	if _, ok, err := b.Claim(t.Context(), "work", time.Hour); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	find := func(phones []saaf.Phone) []saaf.Verdict { return make([]saaf.Verdict, len(phones)) }
+	before := b.number(`SELECT count(*) FROM ledger`)
+	for what, write := range map[string]func() error{
+		"re-check": func() error {
+			_, _, err := b.ApplyRechecks(b.ctx, old, b.campaign, saaf.SourceFile, found)
+			return err
+		},
+		"renewal": func() error {
+			_, err := b.RenewLeads(b.ctx, old, b.campaign, saaf.SourceFile, found)
+			return err
+		},
+		"progress": func() error { return b.SweepProgress(b.ctx, old, saaf.Sweep{Activation: 1, Done: 7}) },
+		"confirm":  func() error { return b.ConfirmSnapshot(b.ctx, old, 1) },
+		"expiry": func() error {
+			_, err := b.ExpireSuppressions(b.ctx, old, soon.Add(time.Hour), 10, saaf.SourceFile, find)
+			return err
+		},
+		"spread": func() error {
+			_, err := b.spread(b.ctx, old, []saaf.Suppression{{TenantID: b.tenant, Environment: saaf.Live, Phone: phone(0)}}, saaf.SourceFile,
+				saaf.System, func(*saaf.Suppression) string { return "" }, find)
+			return err
+		},
+		"was spread": func() error { return b.wasSpread(b.ctx, old, 0, 1) },
+		"activation": func() error {
+			_, _, err := b.ActivateSnapshot(b.ctx, saaf.Snapshot{Mode: saaf.FullSet, EffectiveDate: 20_001}, snap.ID, Cause{Import: im.ID, Lease: old})
+			return err
+		},
+		"refusal":      func() error { return b.RecordRefusal(b.ctx, old, saaf.System, "fact") },
+		"import moved": func() error { return b.ImportMoved(b.ctx, old, im.ID, ImportProgress{Stage: "late"}) },
+		"import ended": func() error { return b.ImportEnded(b.ctx, old, RegistryImport{ID: im.ID, State: ImportFailed}) },
+		"purge":        func() error { return b.purgeCampaign(b.ctx, old, b.campaign) },
+		"erasure":      func() error { _, err := b.scrubErased(b.ctx, old); return err },
+	} {
+		if err := write(); !errors.Is(err, ErrLeaseLost) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	if n := b.number(`SELECT count(*) FROM ledger`); n != before {
+		t.Errorf("%d entries were written", n-before)
+	}
+	if st := b.state(); st.Activation != 1 || st.ConfirmedActivation != 0 || st.Sweep.Done != 0 {
+		t.Errorf("the registry is %+v", st)
+	}
+	if im = b.readImport(im.ID); im.State != ImportQueued || im.Stage != "" {
+		t.Errorf("the import is %+v", im)
+	}
+	if n := b.number(`SELECT count(*) FROM leads WHERE reason <> $1`, saaf.RegistryUnavailable); n != 0 {
+		t.Errorf("%d leads were changed", n)
+	}
+	if n := b.number(`SELECT count(*) FROM suppressions WHERE ended_at IS NOT NULL`) + b.number(`SELECT count(*) FROM erasures WHERE finished_at IS NOT NULL`); n != 0 {
+		t.Errorf("%d suppressions and erasures were ended", n)
 	}
 }

@@ -61,53 +61,6 @@ func TestServers(t *testing.T) {
 	b.servers("all gone")
 }
 
-// Elsewhere servers run beside each other, and are known by their signs of life.
-func TestServersBesideEachOther(t *testing.T) {
-	t.Parallel()
-	b := onPostgres(t)
-	other := open(t, b.cfg)
-	register := func(b *bundle, pid int) Server {
-		sv, err := b.RegisterServer(t.Context(), Server{PID: pid, Version: 1})
-		b.must(err)
-		return sv
-	}
-	running := func(when string, want ...Server) {
-		t.Helper()
-		got, starting, err := b.Running(t.Context())
-		b.must(err)
-		if starting {
-			t.Errorf("%s: one is starting", when)
-		}
-		b.equal(when, want, got, cmpopts.EquateApproxTime(time.Minute))
-	}
-	running("none")
-	one, two := register(b, 1), register(other, 2)
-	b.servers("both", one, two)
-	running("both", one, two)
-
-	b.ago(two.ID, serverSilent+time.Second)
-	silent := two
-	silent.Alive = false
-	b.servers("one is silent", one, silent)
-	running("one is silent", one)
-	one.Version = 2
-	b.must(b.Beat(t.Context(), one))
-	b.servers("a heartbeat of the other", one, silent)
-	two.Version = 2
-	b.must(other.Beat(t.Context(), two))
-	running("it is back", one, two)
-
-	b.ago(two.ID, serverGone+time.Second)
-	b.must(b.Beat(t.Context(), one))
-	b.servers("one is gone", one)
-	b.must(other.Beat(t.Context(), two))
-	b.servers("it was only cut off", one, two)
-	b.ago(one.ID, serverGone+time.Second)
-	b.must(b.RemoveServer(t.Context(), two.ID))
-	two = register(other, 2)
-	b.servers("the next forgets what is gone", two)
-}
-
 func TestVersionGrowsOverARestart(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

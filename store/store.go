@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"saaf"
 )
 
@@ -43,8 +45,11 @@ type Config struct {
 	// as commands need it.
 	WriteBack bool
 
-	writeBackFrom int64 // pages in the log; for tests
-	partitions    int   // of the tables that are spread by campaign, on PostgreSQL; for tests
+	writeBackFrom int64            // pages in the log; for tests
+	partitions    int              // of the tables that are spread by campaign, on PostgreSQL; for tests
+	now           func() time.Time // what rows say of when they were written; for tests
+	tracer        pgx.QueryTracer  // of what PostgreSQL is asked; for tests
+	retryFor      time.Duration    // how long a transaction is tried again; for tests
 
 	// LeaseTTL is how long work stays with a process that has stopped renewing its
 	// lease, default 15 s: so long after its death others take it up. See
@@ -73,6 +78,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.writeBackFrom <= 0 {
 		c.writeBackFrom = writeBackFrom
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.retryFor <= 0 {
+		c.retryFor = retryFor
 	}
 	if c.QueueSingles <= 0 {
 		c.QueueSingles = 4096

@@ -82,7 +82,7 @@ const (
 // written, all are undone and each is tried alone, so that nobody pays for
 // another's failure.
 func (w *writer) commit(ctx context.Context, group []*job) error {
-	pause, until := firstPause, time.Now().Add(retryFor)
+	pause, until := firstPause, time.Now().Add(w.store.cfg.retryFor)
 	doubt := false // an earlier try may be on the disk
 	for {
 		errs, end, fatal := w.attempt(ctx, group)
