@@ -78,11 +78,12 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
-	"TestServersBesideEachOther":     theOthers,
-	"TestBarrierOverProcesses":       theOthers,
-	"TestRecheckByAReplacedSnapshot": theOthers,
-	"TestUseKeys":                    theOthers,
-	"TestPurgeOfTheDead":             theOthers,
+	"TestServersBesideEachOther":      theOthers,
+	"TestBarrierOverProcesses":        theOthers,
+	"TestRecheckByAReplacedSnapshot":  theOthers,
+	"TestClaimWaitsForWritesUnderWay": theOthers,
+	"TestUseKeys":                     theOthers,
+	"TestPurgeOfTheDead":              theOthers,
 }
 
 const theOthers = "several processes serve from one database, each with a data directory of its own"

@@ -110,6 +110,56 @@ func TestBarrierOverProcesses(t *testing.T) {
 	b.must(<-pushed)
 }
 
+// A lease goes to another only when what is being written under it is committed: the
+// heir finds all of it.
+func TestClaimWaitsForWritesUnderWay(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	other := b.another()
+	l, ok, err := b.Claim(t.Context(), "work", time.Hour)
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	b.passes("work", time.Hour)
+	writing, release := make(chan struct{}), make(chan struct{})
+	written, claimed := make(chan error, 1), make(chan error, 1)
+	var once sync.Once
+	go func() {
+		written <- b.write(b.ctx, everything, 0, func(t *tx) error {
+			if err := t.fenced(l); err != nil {
+				return err
+			}
+			once.Do(func() { close(writing) })
+			<-release
+			_, err := t.exec(`UPDATE deployment SET scrubs = scrubs + 1`)
+			return err
+		})
+	}()
+	<-writing
+	go func() {
+		_, ok, err := other.Claim(t.Context(), "work", time.Hour)
+		if err == nil && !ok {
+			err = errors.New("it is not free")
+		}
+		claimed <- err
+	}()
+	eventually(t, "the claim waits", func() bool {
+		select {
+		case err := <-claimed:
+			close(release)
+			t.Fatalf("the claim did not wait: %v", err)
+		default:
+		}
+		return b.lockWaits()
+	})
+	close(release)
+	b.must(<-claimed)
+	if n := b.number(`SELECT scrubs FROM deployment`); n != 1 {
+		t.Error("what was written is not there when the lease has gone")
+	}
+	b.must(<-written)
+}
+
 // What was found by a snapshot that another process has replaced is not stored: its
 // sweep may have been there already.
 func TestRecheckByAReplacedSnapshot(t *testing.T) {
