@@ -74,15 +74,12 @@ func (e *postgres) prepare(ctx context.Context) error {
 	if err := e.migrate(ctx); err != nil {
 		return err
 	}
-	if err := e.lease(ctx); err != nil {
-		return err
-	}
-	e.store.server = saaf.ServerID(e.store.ids.Next())
-	return nil
+	return e.lease(ctx)
 }
 
 func (e *postgres) shared() bool { return true }
 
+// clock is that of the database.
 func (e *postgres) clock(conn session) (time.Time, error) {
 	now, err := databaseClock(conn)
 	return time.UnixMilli(now).UTC(), err

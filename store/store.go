@@ -108,6 +108,7 @@ type Store struct {
 
 	fresh       bool         // made by Open
 	commits     atomic.Int64 // that the writers have made
+	entered     atomic.Int64 // entries of the ledger in these
 	usageMinute atomic.Int64 // the last one in which requests of keys were counted
 }
 
@@ -125,6 +126,9 @@ type engine interface {
 	// clock is the time by which processes on one database judge each other, in
 	// milliseconds. conn may be that of a transaction.
 	clock(conn session) (time.Time, error)
+	// frozen runs fn with an engine whose reads all see one state of the database, and
+	// which is used by one goroutine at a time.
+	frozen(ctx context.Context, fn func(engine) error) error
 	// forgetErased removes what is left of deleted rows in the files of the database.
 	// left is true when it has to be tried again.
 	forgetErased(ctx context.Context) (left bool, err error)

@@ -199,7 +199,9 @@ func (w *writer) attempt(ctx context.Context, group []*job) (errs []error, end f
 	case kind == undone:
 		return nil, undone, nil
 	case kind == unsure:
-		w.chain = chain{} // what follows must not hang on an entry that may not be there
+		if t.entered > 0 {
+			w.chain = t.chain.leave()
+		}
 		return nil, unsure, nil
 	}
 	return all(errUnknown), final, fmt.Errorf("commit: %w", errors.Join(err, rerr))

@@ -440,8 +440,9 @@ func TestWriteLockOfAnotherProcess(t *testing.T) {
 	if err := <-answer; !isUnavailable(err, "overloaded") {
 		t.Errorf("the lock was never free: %v; want Unavailable", err)
 	}
-	if waited := time.Since(began); waited < patience {
-		t.Errorf("gave up after %v; want it to wait %v", waited, patience)
+	// SQLite counts the pauses between its tries, not the time, and rounds down.
+	if waited := time.Since(began); waited < patience/2 {
+		t.Errorf("gave up after %v; want it to wait about %v", waited, patience)
 	}
 	lock("ROLLBACK")
 

@@ -86,8 +86,11 @@ chains
   writer_id bigint NOT NULL
   server_id bigint NOT NULL
   opened_at bigint NOT NULL
+  gone_at bigint
   sealed bigint NOT NULL DEFAULT 0
+  entries bigint NOT NULL DEFAULT 0
   CONSTRAINT chains_pkey PRIMARY KEY (writer_id)
+  CREATE INDEX chains_unsealed ON public.chains USING btree (writer_id) WHERE (sealed = 0)
 
 checkpoints
   seq bigint NOT NULL
@@ -184,6 +187,7 @@ ledger
 
 nodes
   node bigint NOT NULL
+  holder bigint NOT NULL
   fence bigint NOT NULL
   until bigint NOT NULL
   floor bigint NOT NULL
