@@ -72,6 +72,9 @@ func (s *Service) everySecond(ctx context.Context, do func()) {
 
 // recheckLeased re-checks until ctx ends or the lease is lost.
 func (s *Service) recheckLeased(ctx context.Context, l store.Lease) error {
+	if s.store.Shared() {
+		s.log.InfoContext(ctx, "leads are re-checked by this process", "fence", l.Fence)
+	}
 	s.memory = memory{lease: l} // another process may have changed what was known before
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
