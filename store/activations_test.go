@@ -2,7 +2,6 @@ package store
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -18,7 +17,7 @@ func (b *bundle) state() saaf.RegistryState {
 
 func TestRollBack(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		var snaps []saaf.Snapshot
 		var want []saaf.Activation

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -44,7 +43,7 @@ func TestCampaignsComeBackAsTheyWereStored(t *testing.T) {
 
 func TestUpdateCampaign(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		before, err := b.Campaign(t.Context(), b.tenant, saaf.Live, b.campaign)
 		b.must(err)

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -28,7 +27,7 @@ func (b *bundle) scrub() {
 
 func TestErase(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		snap := b.activate(20_000)
 		stranger := b.newTenant("Stranger")

@@ -3,7 +3,6 @@ package store
 import (
 	"errors"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -11,7 +10,7 @@ import (
 
 func TestEvidence(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		time.Sleep(30 * 365 * 24 * time.Hour) // behind the ids that the setup made
 		snap := b.activate(20_000)

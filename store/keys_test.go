@@ -2,7 +2,6 @@ package store
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -58,7 +57,7 @@ func TestKeysOfNobody(t *testing.T) {
 
 func TestRevokeKey(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		key, err := b.CreateKey(t.Context(), newKey(b.tenant, 1))
 		b.must(err)

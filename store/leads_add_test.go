@@ -5,7 +5,6 @@ import (
 	"slices"
 	"sync"
 	"testing"
-	"testing/synctest"
 
 	"zombiezen.com/go/sqlite"
 
@@ -255,7 +254,7 @@ func TestRefreshDecides(t *testing.T) {
 // could not be looked up: whoever got one would think that nothing was stored.
 func TestStoredBatchIsNotAnErrorWhenReadsFail(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		b.add(b.campaign, leads(0, 1)...)
 		var busy []*sqlite.Conn

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"slices"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -13,7 +12,7 @@ import (
 // Every filter and every pair of filters finds what a walk over all leads finds.
 func TestLeadFilters(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		snap := b.activate(20_000)
 		reasons := []saaf.VerdictReason{saaf.NotRegistered, saaf.FullBlock, saaf.RegistryUnavailable, saaf.PartialBlock, saaf.RegistryStale}

@@ -3,7 +3,6 @@ package store
 import (
 	"fmt"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -62,7 +61,7 @@ func TestUnfinishedLeads(t *testing.T) {
 // is found.
 func TestApplyRechecksIsTheTable(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		old, snap := b.activate(20_000), b.activate(20_001)
 		n := 0
@@ -105,7 +104,7 @@ func TestApplyRechecksIsTheTable(t *testing.T) {
 // A finding is stored only for a lead that is still as it was judged.
 func TestApplyRechecksComparesBeforeItSets(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		old, snap := b.activate(20_000), b.activate(20_001)
 		fresh := leads(0, 4)

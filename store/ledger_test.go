@@ -274,7 +274,7 @@ var number = regexp.MustCompile(`(^|[^0-9a-z])[6-9][0-9]{9}([^0-9a-z]|$)`)
 // A job that is undone leaves nothing in the ledger; those of its group do.
 func TestUndoneJobsLeaveNoEntries(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		boom := errors.New("boom")
 		for name, job := range map[string]func(*tx) error{
@@ -314,7 +314,7 @@ func TestUndoneJobsLeaveNoEntries(t *testing.T) {
 // request that had a part in it.
 func TestGroupSharesEntries(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		snap := b.activate(20_000)
 		other := b.newTenant("Other")
@@ -406,7 +406,7 @@ func TestEntryIDsGrowThoughClocksDiffer(t *testing.T) {
 	ahead := open(t, Config{Dir: dir, Node: saaf.MaxNode})
 	ahead.tenant = ahead.newTenant("x")
 	ahead.campaign = ahead.newCampaign(ahead.tenant, saaf.Live)
-	synctest.Test(t, func(t *testing.T) { // in the year 2000
+	timeless(t, func(t *testing.T) { // in the year 2000
 		behind := open(t, Config{Dir: dir})
 		behind.Store.ids, _ = saaf.NewIDSource(0, 0)
 		behind.tenant, behind.campaign = ahead.tenant, ahead.campaign
@@ -415,7 +415,7 @@ func TestEntryIDsGrowThoughClocksDiffer(t *testing.T) {
 		behind.must(behind.RecordChecks(t.Context(), behind.tenant, saaf.Live, "", asha, []Checked{{Phone: phone(1)}}))
 	})
 	ahead.add(ahead.campaign, leads(0, 1)...)
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		behind := open(t, Config{Dir: dir})
 		behind.Store.ids, _ = saaf.NewIDSource(0, 0)
 		behind.must(behind.RecordChecks(t.Context(), ahead.tenant, saaf.Live, "", asha, []Checked{{Phone: phone(1)}, {Phone: phone(2)}}))
@@ -474,7 +474,7 @@ func TestRequestIDsAreMasked(t *testing.T) {
 // A deletion says how many leads go, those too that came in the same transaction.
 func TestDeletionCountsItsLeads(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		b.add(b.campaign, leads(0, 3)...)
 		n := len(b.chain())

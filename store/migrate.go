@@ -81,23 +81,28 @@ func migrateTo(conn sqliteConn, list []migration) (err error) {
 		return err
 	}
 	defer end(&err)
+	if err := createMigrations(conn); err != nil {
+		return err
+	}
 	return applyMissing(conn, list, func(m *migration) error {
 		return sqlitex.ExecScript(conn.Conn, m.forEngine(sqliteOnly, postgresOnly))
 	})
 }
 
-// applyMissing applies those of the migrations that the store does not have, inside
-// a transaction that keeps others out.
-func applyMissing(conn session, list []migration, apply func(*migration) error) error {
+func createMigrations(conn session) error {
 	const sqlCreateMigrations = `
 		CREATE TABLE IF NOT EXISTS schema_migrations (
 		  name       TEXT   NOT NULL PRIMARY KEY,
 		  checksum   TEXT   NOT NULL,
 		  applied_at BIGINT NOT NULL
 		)`
-	if _, err := conn.exec(sqlCreateMigrations); err != nil {
-		return err
-	}
+	_, err := conn.exec(sqlCreateMigrations)
+	return err
+}
+
+// applyMissing applies those of the migrations that the store does not have, inside
+// a transaction that keeps others out.
+func applyMissing(conn session, list []migration, apply func(*migration) error) error {
 	done, err := appliedMigrations(conn)
 	if err != nil {
 		return err

@@ -33,7 +33,7 @@ func (b *bundle) purging() (stop func()) {
 
 func TestPurge(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		doomed := []saaf.CampaignID{b.campaign, b.newCampaign(b.tenant, saaf.Live), b.newCampaign(b.tenant, saaf.Live)}
 		kept := b.newCampaign(b.tenant, saaf.Live)
@@ -66,7 +66,7 @@ func TestPurge(t *testing.T) {
 // What a process that died had not removed yet is removed by the next one.
 func TestPurgeGoesOnAfterARestart(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		b.add(b.campaign, leads(0, purgeChunk+7)...)
 		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
@@ -90,7 +90,7 @@ func TestPurgeGoesOnAfterARestart(t *testing.T) {
 // A purge that finds the queue full comes back; it does not end the server.
 func TestPurgeWaitsWhenTheStoreIsBusy(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		b.stop()
 		b = open(t, Config{Dir: b.dir, QueueLeads: purgeChunk})

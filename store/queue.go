@@ -79,6 +79,22 @@ var (
 		Message: "The store failed while it was writing, and whether this request was stored is not known; look, or send it again"}
 )
 
+// lock makes this transaction wait for those of other writers that it must not run
+// beside. Leads that come in lock their campaign when they judge it, see campaignFor.
+func (t *tx) lock(of scope) error {
+	const (
+		sqlLockDeployment = `SELECT version FROM deployment FOR UPDATE`
+		sqlLockCampaign   = `SELECT id FROM campaigns WHERE id = $1 FOR UPDATE`
+	)
+	switch {
+	case of.shared:
+		return nil
+	case of.campaign == 0:
+		return t.conn.query(sqlLockDeployment, nil)
+	}
+	return t.conn.query(sqlLockCampaign, nil, of.campaign)
+}
+
 // push queues j without waiting. A full queue is Unavailable.
 func (q *queue) push(j *job) error {
 	q.mu.Lock()

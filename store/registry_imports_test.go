@@ -2,7 +2,6 @@ package store
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -29,7 +28,7 @@ func (b *bundle) unfinishedImports() (ids []saaf.RegistryImportID) {
 
 func TestRegistryImports(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		given := RegistryImport{Mode: saaf.Delta, EffectiveDate: 20_000, Override: "told by 9876543210", File: "up_1", By: asha,
 			ImportProgress: ImportProgress{BytesTotal: 99}}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -11,7 +10,7 @@ import (
 // Release frees those that are held and found clean, and says why in the evidence.
 func TestReleaseLeads(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		old, snap := b.activate(20_000), b.activate(20_001)
 		batch := b.add(b.campaign, leads(0, 2*saaf.NumLeadStatuses)...)

@@ -2,13 +2,12 @@ package store
 
 import (
 	"testing"
-	"testing/synctest"
 	"time"
 )
 
 func TestServers(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		servers := func(when string, want ...Server) {
 			t.Helper()

@@ -8,13 +8,16 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"zombiezen.com/go/sqlite"
 
 	"saaf"
+	"saaf/internal/pgtest"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
@@ -35,8 +38,12 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	os.Exit(m.Run())
+	os.Exit(pgtest.RunOn(m, embeddedOnly, pgtest.Postgres, pgtest.Partitioned))
 }
+
+// embeddedOnly are the tests of this package that are about SQLite, or use a clock of
+// their own, which a real server has no part in.
+var embeddedOnly = map[string]string{}
 
 // tester is what tests, benchmarks and checks of rapid have in common.
 type tester interface {
@@ -83,6 +90,7 @@ func openIdle(t tester, cfg Config) *bundle {
 	if cfg.Readers == 0 {
 		cfg.Readers = 2 // opening is what most of these tests take their time for
 	}
+	onEngine(t, &cfg)
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -257,11 +265,11 @@ func (b *bundle) checkCounts(campaign saaf.CampaignID) {
 			found_unavailable, found_stale, found_clean, found_full, found_partial, found_suppressed, found_held
 			FROM campaign_counts WHERE campaign_id = $1`, func(r row) error {
 			for i := range kept.Leads {
-				kept.Leads[i] = r.int64()
+				kept.Leads[i] += r.int64()
 			}
-			kept.Unchecked = r.int64()
+			kept.Unchecked += r.int64()
 			for i := range kept.Found {
-				kept.Found[i] = r.int64()
+				kept.Found[i] += r.int64()
 			}
 			return nil
 		}, campaign)
@@ -364,4 +372,52 @@ func (t *tx) addLeads(tenant saaf.TenantID, env saaf.Environment, b *LeadBatch) 
 	}
 	t.wrote = t.wrote || errs[0] == nil
 	return errs[0]
+}
+
+// databases are those of the directories that tests have opened stores in, so that
+// opening one again finds what was there.
+var databases struct {
+	sync.Mutex
+	urls map[string]string
+}
+
+// onEngine lets a configuration name a database of the engine that the tests run on.
+func onEngine(t tester, cfg *Config) {
+	if pgtest.Current() == pgtest.Embedded {
+		return
+	}
+	databases.Lock()
+	defer databases.Unlock()
+	if cfg.URL = databases.urls[cfg.Dir]; cfg.URL == "" {
+		if databases.urls == nil {
+			databases.urls = make(map[string]string)
+		}
+		cfg.URL = pgtest.Database(t.(testing.TB), "store", func(url string) error { return prepareTemplate(url) })
+		databases.urls[cfg.Dir] = cfg.URL
+	}
+	cfg.Writers = 2
+	cfg.partitions = pgtest.Partitions()
+}
+
+// prepareTemplate brings a database up to date, and leaves it without secrets: each
+// store makes its own.
+func prepareTemplate(url string) error {
+	ctx := context.Background()
+	pool, err := pgxpool.New(ctx, url)
+	if err != nil {
+		return err
+	}
+	defer pool.Close()
+	e := &postgres{store: &Store{cfg: Config{partitions: pgtest.Partitions()}}, pool: pool}
+	return e.migrate(ctx)
+}
+
+// timeless runs a test with a clock that jumps to when something happens next. A real
+// server has no part in such a clock: with one, the test runs in real time.
+func timeless(t *testing.T, test func(*testing.T)) {
+	if pgtest.Current() == pgtest.Embedded {
+		synctest.Test(t, test)
+		return
+	}
+	test(t)
 }

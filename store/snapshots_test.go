@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"saaf"
@@ -26,7 +25,7 @@ func everyField(n byte) saaf.Snapshot {
 
 func TestRegisterOfSnapshots(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		empty, err := b.Registry(t.Context())
 		b.must(err)

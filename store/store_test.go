@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"zombiezen.com/go/sqlite"
@@ -165,7 +164,7 @@ func TestIDsGoOnAfterARestart(t *testing.T) {
 			highest := last(b)
 			tenant := b.tenant
 			b.stop()
-			synctest.Test(t, func(t *testing.T) {
+			timeless(t, func(t *testing.T) {
 				if time.Now().Year() != 2000 {
 					t.Fatal("the clock did not go back")
 				}
@@ -188,7 +187,7 @@ func TestIDsGoOnAfterARestart(t *testing.T) {
 // Two processes make ids at the same moment without asking each other.
 func TestNodesMakeDifferentIDs(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		dir := t.TempDir()
 		one, two := open(t, Config{Dir: dir}), open(t, Config{Dir: dir, Node: saaf.MaxNode})
 		for range 3 {

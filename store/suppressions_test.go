@@ -182,7 +182,7 @@ func TestSuppressInCampaignsOfOthers(t *testing.T) {
 // The same number again: the entry that is there, and the later expiry wins.
 func TestSuppressAgain(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		never, soon, late := time.Time{}, time.Now().UTC().Add(time.Hour), time.Now().UTC().Add(2*time.Hour)
 		for i, c := range []struct{ first, second, want time.Time }{
@@ -250,7 +250,7 @@ func TestEndOfASuppression(t *testing.T) {
 		for _, how := range []string{"lift", "expiry"} {
 			t.Run(c.name+", "+how, func(t *testing.T) {
 				t.Parallel()
-				synctest.Test(t, func(t *testing.T) {
+				timeless(t, func(t *testing.T) {
 					b := setup(t)
 					old, snap := b.activate(20_000), b.activate(20_001)
 					id := b.addTo(b.tenant, saaf.Live, b.campaign, phone(1), old)
@@ -357,7 +357,7 @@ func TestOneOfTwoSuppressionsEnds(t *testing.T) {
 // A push that shares its transaction with the entry that blocks it is blocked.
 func TestPushBesideASuppression(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		snap := b.activate(20_000)
 		list := []NewSuppression{{Scope: saaf.TenantScope, Phone: phone(1)}, {Scope: saaf.DeploymentScope, Phone: phone(2)}}
@@ -445,7 +445,7 @@ func TestSuppressionsAreListed(t *testing.T) {
 // writer gets to end it, goes on.
 func TestProlongedWhileItEnds(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		snap := b.activate(20_000)
 		id := b.addTo(b.tenant, saaf.Live, b.campaign, phone(1), snap)
@@ -479,7 +479,7 @@ func TestProlongedWhileItEnds(t *testing.T) {
 // on any.
 func TestPushBesideASuppressionThatIsUndone(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		snap := b.activate(20_000)
 		release := b.block()

@@ -78,6 +78,11 @@ func (t *tx) flush() error {
 // first that makes the transaction useless: of a job that has changed something,
 // or that failed for a reason of ours.
 func (t *tx) runAll(group []*job, errs []error) error {
+	if t.shared {
+		if err := t.lock(group[0].of); err != nil {
+			return err
+		}
+	}
 	for i := 0; i < len(group); {
 		n := 1
 		t.wrote = false

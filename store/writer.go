@@ -172,8 +172,9 @@ func (w *writer) attempt(ctx context.Context, group []*job) (errs []error, end f
 	}
 	if err != nil {
 		w.forget(t)
+		kind := w.link.failure(err)
 		rerr := w.link.rollback()
-		switch kind := w.link.failure(err); {
+		switch {
 		case rerr != nil || kind == broken:
 			return all(errDisk), final, errors.Join(err, rerr)
 		case kind == full:
@@ -188,8 +189,11 @@ func (w *writer) attempt(ctx context.Context, group []*job) (errs []error, end f
 		return errs, final, nil
 	}
 	w.forget(t)
+	kind := w.link.failure(err)
 	rerr := w.link.rollback()
-	switch kind := w.link.failure(err); {
+	switch {
+	case kind == failed && t.shared: // a statement that was sent together with the COMMIT
+		return all(err), failed, nil
 	case kind == full && rerr == nil:
 		return all(errDisk), final, nil
 	case kind == undone:

@@ -75,7 +75,7 @@ func TestPoisonedJobSpoilsOnlyItself(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			timeless(t, func(t *testing.T) {
 				b := setup(t)
 				release := b.block()
 				// First of all, so that the others see in the first attempt what it wrote.
@@ -133,7 +133,7 @@ func TestPoisonedJobSpoilsOnlyItself(t *testing.T) {
 // second attempt.
 func TestRefusalsDoNotTakeTheGroupApart(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		running := b.newCampaign(b.tenant, saaf.Live)
 		b.move(running, saaf.CampaignRunning)
@@ -178,7 +178,7 @@ func TestRefusalsDoNotTakeTheGroupApart(t *testing.T) {
 // When the counts cannot be written, the leads are not stored either.
 func TestCountsFailWithTheirLeads(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		other := b.connect()
 		_, err := other.exec(`ALTER TABLE campaign_counts RENAME TO hidden`)
@@ -325,7 +325,7 @@ func TestDiskInDoubt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			timeless(t, func(t *testing.T) {
 				b := setup(t)
 				tenant, campaign := b.tenant, b.campaign
 				b.stop()

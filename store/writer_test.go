@@ -80,7 +80,7 @@ func TestGroupCommit(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%d of %d", c.pushes, c.rows), func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
+			timeless(t, func(t *testing.T) {
 				b := setup(t)
 				release := b.block()
 				before := b.commits()
@@ -110,7 +110,7 @@ func TestGroupCommit(t *testing.T) {
 // One lead is not held behind a queue of bulk requests.
 func TestSinglesGoBeforeBulk(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		release := b.block()
 		var ran atomic.Int32 // bulk batches that the writer has got to
@@ -135,7 +135,7 @@ func TestSinglesGoBeforeBulk(t *testing.T) {
 
 func TestFullQueueIsRefused(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		tenant, campaign := b.tenant, b.campaign
 		b.stop()
@@ -202,7 +202,7 @@ func TestFullQueueIsRefused(t *testing.T) {
 // all of it. Nothing is ever half done.
 func TestCancelledCallers(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		release := b.block()
 		gone, leave := context.WithCancel(t.Context())
@@ -249,7 +249,7 @@ func TestCancelledCallers(t *testing.T) {
 // What was queued before the end is stored, what comes later is refused.
 func TestShutdownDrains(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		tenant, campaign := b.tenant, b.campaign
 		b.stop()
@@ -344,7 +344,7 @@ func TestLastAnswerIsNotLost(t *testing.T) {
 // Barrier waits for bulk requests too, which small jobs overtake.
 func TestBarrier(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		release := b.block()
 		var answers []<-chan error
@@ -379,7 +379,7 @@ func TestBarrier(t *testing.T) {
 // Nor is it the first of a group that has no room for all small jobs before it.
 func TestBarrierWaitsForSmallJobs(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	timeless(t, func(t *testing.T) {
 		b := setup(t)
 		for range 8 { // which queue a group begins with is left to chance
 			release := b.block()

@@ -75,7 +75,7 @@ func (s *Server) create(t testing.TB, kind, template string) string {
 	name := fmt.Sprintf("%s_%d", kind, s.made)
 	s.mu.Unlock()
 	quoted := pgx.Identifier{name}.Sanitize()
-	if err := s.exec("CREATE DATABASE " + quoted + " TEMPLATE " + pgx.Identifier{template}.Sanitize()); err != nil {
+	if err := s.exec("CREATE DATABASE " + quoted + " TEMPLATE " + pgx.Identifier{template}.Sanitize() + " STRATEGY file_copy"); err != nil {
 		t.Fatalf("create database %s: %v", name, err)
 	}
 	if !s.private { // else it goes with the server, which may be down by then

@@ -76,7 +76,7 @@ func TestDatabase(t *testing.T) {
 			})
 		}
 	})
-	if prepared != 1 {
+	if prepared > 1 { // or none, when a run before this one has
 		t.Errorf("migrated %d times", prepared)
 	}
 	urls.Range(func(url, _ any) bool {

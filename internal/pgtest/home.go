@@ -48,7 +48,8 @@ rm -rf "$1"
 
 const endNow = endAll + `end "$1" KILL`
 
-func newHome() (*home, error) {
+// newHome makes a home, on a disk if it has to be there.
+func newHome(disk bool) (*home, error) {
 	h := &home{}
 	base := os.TempDir()
 	if os.Geteuid() == 0 {
@@ -57,6 +58,9 @@ func newHome() (*home, error) {
 		if h.user, err = unprivileged(); err != nil {
 			return nil, err
 		}
+	}
+	if !disk && roomy(memory) {
+		base = memory
 	}
 	dir, err := os.MkdirTemp(base, "saaf-pgtest-")
 	if err != nil {
@@ -76,6 +80,16 @@ func newHome() (*home, error) {
 		return nil, errors.Join(fmt.Errorf("guard of %s: %w", dir, err), os.Remove(dir))
 	}
 	return h, nil
+}
+
+// A database is made in a thirtieth of the time in memory: it is 300 small files.
+const memory = "/dev/shm"
+
+// roomy reports whether dir has room for a few servers. In containers it is often
+// tiny.
+func roomy(dir string) bool {
+	var fs syscall.Statfs_t
+	return syscall.Statfs(dir, &fs) == nil && fs.Bavail*uint64(fs.Bsize) >= 2<<30
 }
 
 // unprivileged is the user that servers run as when the test runs as root.
@@ -114,6 +128,15 @@ func (h *home) give(path string) error {
 		return nil
 	}
 	return os.Chown(path, int(h.user.Uid), int(h.user.Gid))
+}
+
+// write makes a file of the home and returns its path.
+func (h *home) write(name, text string) (string, error) {
+	path := filepath.Join(h.dir, name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		return "", err
+	}
+	return path, h.give(path)
 }
 
 // kill ends what works in dir, which is in the home, with SIGKILL. It returns when

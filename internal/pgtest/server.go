@@ -19,7 +19,7 @@ import (
 
 // Options say how a server differs from the usual one.
 type Options struct {
-	Fsync    bool              // survive a power cut; a process that is killed loses nothing without
+	Fsync    bool              // on a disk, to survive a power cut; what kill -9 can do is survived without
 	Settings map[string]string // of postgresql.conf, over those of usual
 }
 
@@ -77,7 +77,7 @@ func New(t testing.TB, o Options) *Server {
 }
 
 func newServer(o Options) (*Server, error) {
-	h, err := newHome()
+	h, err := newHome(o.Fsync)
 	if err != nil {
 		return nil, err
 	}
@@ -170,10 +170,13 @@ func (s *Server) Log() string {
 }
 
 // exec runs one statement in the database postgres.
-func (s *Server) exec(statement string) error {
+func (s *Server) exec(statement string) error { return execute(s.URL("postgres"), statement) }
+
+// execute runs one statement that has no parameters.
+func execute(url, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, s.URL("postgres"))
+	conn, err := pgx.Connect(ctx, url)
 	if err != nil {
 		return err
 	}

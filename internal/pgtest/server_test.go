@@ -2,6 +2,8 @@ package pgtest
 
 import (
 	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -46,10 +48,10 @@ func TestStopAndKill(t *testing.T) {
 func TestServerGoesWithItsTest(t *testing.T) {
 	t.Parallel()
 	for _, end := range []func(*Server) error{(*Server).Stop, (*Server).Kill, func(*Server) error { return nil }} {
-		var dir string
+		var dir, segment string
 		t.Run("inner", func(t *testing.T) {
 			s := New(t, Options{})
-			dir = s.home.dir
+			dir, segment = s.home.dir, sharedMemory(t, s)
 			if err := end(s); err != nil {
 				t.Fatal(err)
 			}
@@ -57,5 +59,29 @@ func TestServerGoesWithItsTest(t *testing.T) {
 		if _, err := os.Stat(dir); !os.IsNotExist(err) {
 			t.Errorf("directory of the server: %v, want that it does not exist", err)
 		}
+		segments, err := os.ReadFile("/proc/sysvipc/shm")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(segments)) {
+			if strings.Fields(line)[1] == segment {
+				t.Errorf("shared memory %s has outlived the server", segment)
+			}
+		}
 	}
+}
+
+// sharedMemory is the id of the System V segment of a server, which it writes
+// into line 7 of its file.
+func sharedMemory(t *testing.T, s *Server) (id string) {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(s.data, "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fields := strings.Fields(strings.Split(string(text), "\n")[6])
+	if len(fields) != 2 {
+		t.Fatalf("no shared memory in:\n%s", text)
+	}
+	return fields[1]
 }

@@ -1,0 +1,128 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// transactionLimit is how long a transaction may take. One that does not come back is
+// given up, so that a writer is never lost to a connection that has died silently.
+const transactionLimit = time.Minute
+
+// pgLink is the transaction of one writer. Its connection comes from the pool for
+// each transaction, so that a broken one is replaced.
+type pgLink struct {
+	engine     *postgres
+	ctx        context.Context
+	cancel     context.CancelFunc
+	conn       *pgxpool.Conn
+	batch      *pgx.Batch // statements for the end
+	committing bool
+}
+
+func (l *pgLink) begin(ctx context.Context) (err error) {
+	l.committing, l.batch = false, &pgx.Batch{}
+	l.ctx, l.cancel = context.WithTimeout(ctx, transactionLimit)
+	if err := l.engine.leased(); err != nil {
+		l.release()
+		return err
+	}
+	if l.conn, err = l.engine.pool.Acquire(l.ctx); err == nil {
+		_, err = l.exec("BEGIN")
+	}
+	if err != nil {
+		l.release()
+	}
+	return err
+}
+
+// release gives the connection back. The pool drops one that is not as it was.
+func (l *pgLink) release() {
+	if l.conn != nil {
+		l.conn.Release()
+		l.conn = nil
+	}
+	l.cancel()
+}
+
+func (l *pgLink) session() pgSession { return pgSession{l.ctx, l.conn.Conn()} }
+
+func (l *pgLink) query(sql string, scan func(row) error, args ...any) error {
+	return l.session().query(sql, scan, args...)
+}
+
+func (l *pgLink) exec(sql string, args ...any) (int, error) { return l.session().exec(sql, args...) }
+
+// later queues a statement: they travel together with the COMMIT, in one round trip.
+func (l *pgLink) later(sql string, args ...any) error {
+	l.batch.Queue(sql, values(args)...)
+	return nil
+}
+
+func (l *pgLink) commit() error {
+	l.committing = true
+	l.batch.Queue("COMMIT")
+	results := l.conn.SendBatch(l.ctx, l.batch)
+	var tag pgconn.CommandTag
+	var err error
+	for range l.batch.Len() {
+		if tag, err = results.Exec(); err != nil {
+			break
+		}
+	}
+	if err = errors.Join(err, results.Close()); err != nil {
+		return err
+	}
+	if tag.String() == "ROLLBACK" { // of a transaction that had failed before
+		return errRolledBack
+	}
+	l.release()
+	return nil
+}
+
+var errRolledBack = errors.New("the database rolled the transaction back")
+
+// rollback never fails: what cannot be rolled back has lost its connection, and with
+// it the transaction.
+func (l *pgLink) rollback() error {
+	if l.conn != nil {
+		if !l.conn.Conn().IsClosed() {
+			if _, err := l.exec("ROLLBACK"); err != nil {
+				_ = l.conn.Conn().Close(l.ctx)
+			}
+		}
+		l.release()
+	}
+	return nil
+}
+
+// failure tells what an error means by its SQLSTATE, or by what has become of the
+// connection.
+func (l *pgLink) failure(err error) failure {
+	lost := undone
+	if l.committing {
+		lost = unsure
+	}
+	pg, answered := errors.AsType[*pgconn.PgError](err)
+	switch {
+	case !answered && (l.conn == nil || l.conn.Conn().IsClosed()):
+		return lost
+	case !answered:
+		return failed
+	case pg.Code == "40001", pg.Code == "40P01": // serialization failure, deadlock
+		return undone
+	case strings.HasPrefix(pg.Code, "57P"), strings.HasPrefix(pg.Code, "08"): // shutdown or crash, connection
+		return lost
+	case pg.Code == "25006", pg.Code == "53300", pg.Code == "55P03": // not the leader any more, no room for a connection, lock
+		return undone
+	case pg.Code == "53100": // disk full
+		return full
+	}
+	return failed
+}
