@@ -124,13 +124,11 @@ func (s *spreader) await(ctx context.Context) (lacking []store.Server, err error
 	defer tick.Stop()
 	begun := time.Now()
 	touched := begun
-	var beats store.Heartbeats
 	for {
-		servers, err := s.store.Servers(ctx)
+		living, _, err := s.store.Running(ctx)
 		if err != nil {
 			return nil, err
 		}
-		living := beats.Living(servers, time.Now())
 		lacking = s.lacking(living)
 		if len(lacking) == 0 || time.Since(begun) >= s.Limit {
 			return lacking, nil

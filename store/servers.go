@@ -33,8 +33,10 @@ func (sv *Server) String() string {
 // serve lock of this store, so that others are rows of processes that died.
 func (s *Store) RegisterServer(ctx context.Context, sv Server) (saaf.ServerID, error) {
 	err := s.write(ctx, everything, 1, func(t *tx) error {
-		if _, err := t.exec(`DELETE FROM servers`); err != nil {
-			return err
+		if !t.shared {
+			if _, err := t.exec(`DELETE FROM servers`); err != nil {
+				return err
+			}
 		}
 		sv.ID = saaf.ServerID(t.ids.Next())
 		const sqlInsertServer = `

@@ -93,11 +93,12 @@ func decompress(data []byte, size int64) ([]byte, error) {
 		return data, nil
 	}
 	block := make([]byte, size)
-	r := flate.NewReader(bytes.NewReader(data))
+	left := bytes.NewReader(data)
+	r := flate.NewReader(left)
 	if _, err := io.ReadFull(r, block); err != nil {
 		return nil, ErrBlockDamaged
 	}
-	if n, err := r.Read(make([]byte, 1)); n > 0 || err != io.EOF {
+	if n, err := r.Read(make([]byte, 1)); n > 0 || err != io.EOF || left.Len() > 0 {
 		return nil, ErrBlockDamaged
 	}
 	return block, nil

@@ -129,11 +129,3 @@ func (s *Store) Uploads(ctx context.Context) (list []SnapshotUpload, err error) 
 	})
 	return list, wrap("list snapshot files", err)
 }
-
-// optionalHash is a hash as a column has it that may be NULL.
-func optionalHash(h saaf.SHA256) []byte {
-	if h == (saaf.SHA256{}) {
-		return nil
-	}
-	return h[:]
-}
