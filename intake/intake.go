@@ -2,6 +2,7 @@ package intake
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"saaf"
@@ -151,5 +152,39 @@ func (s *Service) add(ctx context.Context, tenant saaf.TenantID, env saaf.Enviro
 			settle(leads)
 		}
 	}
-	return s.store.AddLeads(ctx, tenant, env, b)
+	err := s.store.AddLeads(ctx, tenant, env, b)
+	if !errors.Is(err, store.ErrRegistryMoved) {
+		return err
+	}
+	return s.catchUp(ctx, tenant, env, b)
+}
+
+// catchUpFor is for how long a push waits for this process to take a snapshot that
+// another one has activated. Its file is here already as a rule, and that takes no
+// longer than until the next look at the store.
+const catchUpFor = 2 * time.Second
+
+// catchUp adds a batch once this process answers from the active snapshot. When that
+// takes too long its leads are stored as unknown: an older snapshot answers nothing.
+func (s *Service) catchUp(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *store.LeadBatch) error {
+	late := time.NewTimer(catchUpFor)
+	defer late.Stop()
+	for {
+		replaced := s.registry.View().Replaced()
+		if err := s.store.AddLeads(ctx, tenant, env, b); !errors.Is(err, store.ErrRegistryMoved) {
+			return err
+		}
+		select {
+		case <-replaced:
+		case <-late.C:
+			b.Refresh = func(leads []store.NewLead) {
+				for i := range leads {
+					leads[i].Verdict = saaf.Verdict{Reason: saaf.RegistryUnavailable}
+				}
+			}
+			return s.store.AddLeads(ctx, tenant, env, b)
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
 }

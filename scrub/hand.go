@@ -53,8 +53,18 @@ func (s *Service) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.Suppre
 // expireChunk is how many suppressions are ended in one transaction.
 const expireChunk = 100
 
-// expire ends the suppressions whose time is over.
+// expire ends the suppressions whose time is over, and finishes what a process that
+// changed a list has left undone.
 func (s *Service) expire(ctx context.Context) error {
+	for {
+		n, err := s.store.SpreadLeft(ctx, time.Now(), s.source.Evidence(), s.find)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+	}
 	for {
 		n, err := s.store.ExpireSuppressions(ctx, time.Now(), expireChunk, s.source.Evidence(), s.find)
 		if err != nil || n == 0 {

@@ -183,10 +183,13 @@ func (s *Store) DeleteCampaign(ctx context.Context, tenant saaf.TenantID, env sa
 		if _, err := t.exec(sqlMarkDeleted, t.now, id, tenant); err != nil {
 			return err
 		}
-		// The newest ids may be among the rows that will go: never make them again.
-		const sqlRaiseFloor = `UPDATE deployment SET id_floor = CASE WHEN id_floor < $1 THEN $1 ELSE id_floor END`
-		if _, err = t.exec(sqlRaiseFloor, t.ids.Last()); err != nil {
-			return err
+		// The newest ids may be among the rows that will go: never make them again. Where
+		// node numbers are leased, the lease knows.
+		if !t.shared {
+			const sqlRaiseFloor = `UPDATE deployment SET id_floor = CASE WHEN id_floor < $1 THEN $1 ELSE id_floor END`
+			if _, err = t.exec(sqlRaiseFloor, t.ids.Last()); err != nil {
+				return err
+			}
 		}
 		fact := deletionFact{Leads: c.Leads.Total()}
 		if d := t.counts[id]; d != nil { // of this transaction, not in the table yet

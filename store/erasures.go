@@ -43,6 +43,14 @@ type erasureFact struct {
 // The evidence stays: it never held the phone. What is left of it in the files of
 // the store goes with [Store.ScrubErased], which the erasure waits for.
 func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, phone saaf.Phone, by saaf.By, reason string) (e Erasure, err error) {
+	id, hash := saaf.ErasureID(s.ids.Next()), s.Hasher(tenant).Hash(phone)
+	reason = saaf.MaskNumbers(reason)
+	erased, err := s.eraseLeads(ctx, tenant, env, phone, func(t *tx, c saaf.CampaignID, n int) error {
+		return t.record(tenant, c, env, saaf.StageErasure, by, reason, erasureFact{Erasure: id, Phone: hash, Leads: n})
+	})
+	if err != nil {
+		return e, wrap("erase", err)
+	}
 	err = s.write(ctx, everything, 1, func(t *tx) error {
 		var known int64
 		const sqlTenantThere = `SELECT count(*) FROM tenants WHERE id = $1`
@@ -52,10 +60,26 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Enviro
 		if known == 0 {
 			return &saaf.Error{Code: saaf.NotFound, Word: "not_found", Message: "Tenant not found; saaf tenant list shows those there are"}
 		}
-		e = Erasure{ID: saaf.ErasureID(t.ids.Next()), TenantID: tenant, Environment: env, Phone: t.hasher(tenant).Hash(phone),
-			Reason: saaf.MaskNumbers(reason), Actor: by.Actor, CreatedAt: t.now}
-		if e.Leads, err = t.eraseLeads(tenant, env, phone); err != nil {
-			return err
+		e = Erasure{ID: id, TenantID: tenant, Environment: env, Phone: hash,
+			Reason: reason, Actor: by.Actor, CreatedAt: t.now}
+		if e.Leads = erased; !t.shared {
+			campaigns, err := campaignsOf(t.conn, tenant, env)
+			if err != nil {
+				return err
+			}
+			for _, c := range campaigns {
+				n, err := t.eraseLead(c, phone)
+				if err != nil {
+					return err
+				}
+				e.Leads += n
+			}
+			if e.Leads > 0 {
+				const sqlKeepFloor = `UPDATE deployment SET id_floor = CASE WHEN id_floor < $1 THEN $1 ELSE id_floor END`
+				if _, err := t.exec(sqlKeepFloor, t.ids.Last()); err != nil {
+					return err
+				}
+			}
 		}
 		const sqlStillBlock = `SELECT count(*) FROM suppressions WHERE tenant_id = $1 AND phone_hash = $2 AND ended_at IS NULL AND (environment = $3 OR $3 = $4)`
 		count := func(r row) error { e.Suppressions = int(r.int64()); return nil }
@@ -86,45 +110,65 @@ func (s *Store) Erase(ctx context.Context, tenant saaf.TenantID, env saaf.Enviro
 	return e, wrap("erase", err)
 }
 
-// eraseLeads deletes the leads of a tenant that have the phone, those of deleted
-// campaigns too.
-func (t *tx) eraseLeads(tenant saaf.TenantID, env saaf.Environment, phone saaf.Phone) (n int, err error) {
-	const (
-		sqlEveryCampaign = `SELECT id FROM campaigns WHERE tenant_id = $1 AND (environment = $2 OR $2 = $3)`
-		sqlLeadStands    = `SELECT id, status, reason FROM leads WHERE campaign_id = $1 AND phone = $2`
-		sqlEraseLead     = `DELETE FROM leads WHERE campaign_id = $1 AND id = $2`
-		sqlKeepFloor     = `UPDATE deployment SET id_floor = CASE WHEN id_floor < $1 THEN $1 ELSE id_floor END`
-	)
-	var ids []saaf.CampaignID
-	err = t.conn.query(sqlEveryCampaign, func(r row) error {
-		ids = append(ids, saaf.CampaignID(r.int64()))
-		return nil
-	}, tenant, env, saaf.Live)
-	if err != nil {
-		return 0, err
-	}
-	for _, campaign := range ids {
-		var l UnfinishedLead
-		err := t.conn.query(sqlLeadStands, func(r row) error {
-			l = UnfinishedLead{ID: saaf.LeadID(r.int64()), Status: saaf.LeadStatus(r.int64()), Reason: saaf.VerdictReason(r.int64())}
-			return nil
-		}, campaign, phone)
-		if err != nil {
-			return 0, err
-		}
-		if l.ID == 0 {
-			continue
-		}
-		if _, err := t.exec(sqlEraseLead, campaign, l.ID); err != nil {
-			return 0, err
-		}
-		t.count(campaign, l.Status, l.Reason, -1)
-		n++
-	}
-	if n == 0 {
+// eraseLeads deletes the leads of a person campaign by campaign, where a transaction
+// touches one, each with its evidence by record. A crash leaves what an erasure asked
+// for again finds; with one database file all goes in the transaction of the erasure,
+// and nothing is done here.
+func (s *Store) eraseLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, phone saaf.Phone,
+	record func(*tx, saaf.CampaignID, int) error) (erased int, err error) {
+	if !s.engine.shared() {
 		return 0, nil
 	}
-	_, err = t.exec(sqlKeepFloor, t.ids.Last())
+	var campaigns []saaf.CampaignID
+	err = s.read(ctx, func(conn session) error {
+		campaigns, err = campaignsOf(conn, tenant, env)
+		return err
+	})
+	for _, c := range campaigns {
+		if err != nil {
+			break
+		}
+		n := 0
+		err = s.write(ctx, alone(c), 1, func(t *tx) error {
+			if n, err = t.eraseLead(c, phone); err != nil || n == 0 {
+				return err
+			}
+			return record(t, c, n)
+		})
+		erased += n
+	}
+	return erased, err
+}
+
+// campaignsOf lists the campaigns of a tenant in an environment, deleted ones too;
+// live is both.
+func campaignsOf(conn session, tenant saaf.TenantID, env saaf.Environment) (list []saaf.CampaignID, err error) {
+	const sqlEveryCampaign = `SELECT id FROM campaigns WHERE tenant_id = $1 AND (environment = $2 OR $2 = $3)`
+	err = conn.query(sqlEveryCampaign, func(r row) error {
+		list = append(list, saaf.CampaignID(r.int64()))
+		return nil
+	}, tenant, env, saaf.Live)
+	return list, err
+}
+
+// eraseLead deletes the lead of a campaign that has the phone. n is 0 when there is
+// none.
+func (t *tx) eraseLead(campaign saaf.CampaignID, phone saaf.Phone) (n int, err error) {
+	const (
+		sqlLeadStands = `SELECT id, status, reason FROM leads WHERE campaign_id = $1 AND phone = $2`
+		sqlEraseLead  = `DELETE FROM leads WHERE campaign_id = $1 AND id = $2`
+	)
+	var l UnfinishedLead
+	err = t.conn.query(sqlLeadStands, func(r row) error {
+		l = UnfinishedLead{ID: saaf.LeadID(r.int64()), Status: saaf.LeadStatus(r.int64()), Reason: saaf.VerdictReason(r.int64())}
+		return nil
+	}, campaign, phone)
+	if err != nil || l.ID == 0 {
+		return 0, err
+	}
+	if n, err = t.exec(sqlEraseLead, campaign, l.ID); err == nil && n > 0 {
+		t.count(campaign, l.Status, l.Reason, -1)
+	}
 	return n, err
 }
 

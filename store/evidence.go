@@ -174,9 +174,16 @@ func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, env saaf
 		if err != nil {
 			return err
 		}
+		d, err := t.readDeployment()
+		if err != nil {
+			return err
+		}
 		global := t.hasher(0).Hash
 		for i := range list {
 			v := &list[i].Verdict
+			if t.shared && !d.allows(v) {
+				*v = saaf.Verdict{Reason: saaf.RegistryUnavailable}
+			}
 			index.hold(v, campaignRef{tenant: tenant, env: env}, &judged{phone: list[i].Phone, hash: hashes[i], global: global, now: t.now})
 			e, err := t.entry(entryKey{tenant: tenant, env: env, stage: saaf.StageManual, snapshot: v.Snapshot.ID, source: source})
 			if err != nil {

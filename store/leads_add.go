@@ -125,6 +125,9 @@ func (t *tx) prepare(a *addition) error {
 	if b.Refresh != nil {
 		b.Refresh(b.Leads)
 	}
+	if err := t.judgedByActive(b.Leads); err != nil {
+		return err
+	}
 	b.At = t.now
 	if err := t.holdNew(a.of, b.Leads); err != nil {
 		return err
@@ -142,6 +145,36 @@ func (t *tx) prepare(a *addition) error {
 		l.ID = l.made
 	}
 	return nil
+}
+
+// ErrRegistryMoved is returned by [Store.AddLeads] on a store that several processes
+// share, when leads were judged by a snapshot that is not the active one. Nothing was
+// stored: what another process activated must be taken first.
+var ErrRegistryMoved = &saaf.Error{Code: saaf.Unavailable, Word: "registry_moved", RetryAfter: time.Second,
+	Message: "The registry has moved on; try again shortly"}
+
+// judgedByActive refuses verdicts of a snapshot that is not the active one, on a store
+// that several processes share: the re-check after an activation looks at what was
+// committed before, and nobody would look at these again.
+func (t *tx) judgedByActive(leads []NewLead) error {
+	if !t.shared {
+		return nil
+	}
+	d, err := t.readDeployment()
+	if err != nil {
+		return err
+	}
+	for i := range leads {
+		if !d.allows(&leads[i].Verdict) {
+			return ErrRegistryMoved
+		}
+	}
+	return nil
+}
+
+// allows reports whether a verdict is by the active snapshot, or by none.
+func (d *deploymentState) allows(v *saaf.Verdict) bool {
+	return v.Snapshot.ID == 0 || v.Snapshot.ID == d.active
 }
 
 func (t *tx) entryOf(a *addition, l *NewLead) (*openEntry, error) {

@@ -251,6 +251,9 @@ func (t *tx) move(c campaignRef, moves []*move, j judging) (moved int, err error
 // a nil find the registry is not asked: the suppression itself blocks. source names
 // what find asks. It returns how many changed.
 func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason string, find Finder) (changed int, err error) {
+	if t.shared {
+		return 0, nil
+	}
 	campaigns, err := t.concerned(s)
 	if err != nil {
 		return 0, err
@@ -260,7 +263,11 @@ func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason
 		return 0, err
 	}
 	for _, c := range campaigns {
-		n, err := t.recheckPhoneIn(c, s, d.active, source, by, reason, find)
+		leads, err := t.leadsOf(c, s)
+		if err != nil {
+			return 0, err
+		}
+		n, err := t.rejudge(c, leads, d.active, judging{stage: saaf.StageRescrub, source: source, by: by, reason: reason}, find)
 		if err != nil {
 			return 0, err
 		}
@@ -269,12 +276,8 @@ func (t *tx) recheckPhone(s *saaf.Suppression, source string, by saaf.By, reason
 	return changed, nil
 }
 
-// recheckPhoneIn is recheckPhone in one campaign.
-func (t *tx) recheckPhoneIn(c campaignRef, s *saaf.Suppression, active saaf.SnapshotID, source string, by saaf.By, reason string, find Finder) (changed int, err error) {
-	leads, err := t.leadsOf(c, s)
-	if err != nil {
-		return 0, err
-	}
+// rejudge judges leads of a campaign anew because of a suppression.
+func (t *tx) rejudge(c campaignRef, leads []UnfinishedLead, active saaf.SnapshotID, j judging, find Finder) (changed int, err error) {
 	var moves []*move
 	for _, l := range leads {
 		r := Recheck{Lead: l}
@@ -294,7 +297,7 @@ func (t *tx) recheckPhoneIn(c campaignRef, s *saaf.Suppression, active saaf.Snap
 			moves = append(moves, m)
 		}
 	}
-	return t.move(c, moves, judging{stage: saaf.StageRescrub, source: source, by: by, reason: reason})
+	return t.move(c, moves, j)
 }
 
 // The finding stands in it as a number, for the index of the suppressed leads.

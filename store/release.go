@@ -51,9 +51,16 @@ func (s *Store) ReleaseLeads(ctx context.Context, tenant saaf.TenantID, env saaf
 		if err != nil {
 			return err
 		}
+		d, err := t.readDeployment()
+		if err != nil {
+			return err
+		}
 		c := campaignRef{campaign, tenant, env}
 		var moves []*move
 		for i, v := range find(phones) {
+			if t.shared && !d.allows(&v) {
+				v = saaf.Verdict{Reason: saaf.RegistryUnavailable}
+			}
 			m := &move{was: leads[i], phone: t.judged(tenant, leads[i].Phone), verdict: v}
 			index.hold(&m.verdict, c, &m.phone)
 			if m.status, _ = saaf.Release(m.verdict.Reason); m.status == saaf.LeadHeld {

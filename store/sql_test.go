@@ -48,6 +48,8 @@ var exceptions = map[string]string{
 	"sqlExpired":            "entries of everybody expire",
 	"sqlSuppressionChanges": "the writer's copy of the lists is for the leads of everybody",
 	"suppressionsQuery":     "the head of a statement that where puts together: TestSuppressionStatements",
+	"sqlEveryonesCampaigns": "the deployment's own opt-out list is for the leads of everybody",
+	"sqlUnspread":           "changes of everybody's lists are to be spread",
 	"sqlUnfinishedErasures": "the scrub works for everybody",
 	"sqlFinishErasure":      "the scrub works for everybody",
 	"sqlChainHead":          "there is one chain for everybody",
@@ -245,7 +247,9 @@ func TestNoStatementWalksATable(t *testing.T) {
 		"sqlAllCampaigns", "suppressionsQuery", "sqlCountOptOuts",
 		"sqlCountEntries",       // one row for each chain
 		"sqlUnfinishedErasures", // over an index of nothing else
-		"sqlGauges",             // one row for each campaign and import
+		"sqlEveryonesCampaigns",
+		"sqlInsertLeads", "sqlMoveLeads", // PostgreSQL alone runs them
+		"sqlGauges", // one row for each campaign and import
 	}
 	checked := 0
 	for _, s := range statements(t) {

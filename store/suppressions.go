@@ -62,8 +62,13 @@ func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 	}
 	for some := range slices.Chunk(list, rows) {
 		var done []Suppressed
+		var behind, upTo int64
 		err := s.write(ctx, everything, len(some), func(t *tx) error {
 			done = make([]Suppressed, 0, len(some))
+			behind, err = t.listsAt()
+			if err != nil {
+				return err
+			}
 			for i := range some {
 				n := some[i]
 				n.Expires = n.Expires.UTC().Truncate(time.Millisecond) // as it is stored
@@ -73,14 +78,41 @@ func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 				}
 				done = append(done, one)
 			}
-			return nil
+			upTo, err = t.listsAt()
+			return err
 		})
+		if err == nil {
+			err = s.spreadMade(ctx, done, behind, upTo, by)
+		}
 		if err != nil {
 			return nil, wrap("suppress", err)
 		}
 		made = append(made, done...)
 	}
 	return made, nil
+}
+
+// spreadMade has every campaign take what was put on the lists, where the transaction
+// could not.
+func (s *Store) spreadMade(ctx context.Context, done []Suppressed, behind, upTo int64, by saaf.By) error {
+	if !s.engine.shared() || behind == upTo {
+		return nil
+	}
+	var list []saaf.Suppression
+	var of []*Suppressed
+	for i := range done {
+		if done[i].Made {
+			list, of = append(list, done[i].Suppression), append(of, &done[i])
+		}
+	}
+	blocked, err := s.spread(ctx, list, "", by, func(s *saaf.Suppression) string { return s.Reason }, nil)
+	if err != nil {
+		return err
+	}
+	for i := range of {
+		of[i].Blocked = blocked[i]
+	}
+	return s.wasSpread(ctx, behind, upTo)
 }
 
 // suppressionLookups is how many leads one transaction looks for at most on behalf of
@@ -91,6 +123,9 @@ const suppressionLookups = 20_000
 // suppressionRows is how many suppressions a transaction takes, each of which looks
 // for a lead in every campaign that has unfinished ones.
 func (s *Store) suppressionRows(ctx context.Context) (rows int, err error) {
+	if s.engine.shared() {
+		return spreadRows, nil
+	}
 	const sqlBusyCampaigns = `
 		SELECT count(*) FROM (SELECT campaign_id FROM campaign_counts GROUP BY campaign_id
 		                      HAVING sum(pending + dialing + dnd + held) > 0) AS n`
@@ -179,6 +214,12 @@ func (t *tx) prolong(s saaf.Suppression, n *NewSuppression, by saaf.By) (Suppres
 	return Suppressed{Suppression: s}, t.recordSuppression("prolonged", &s, by, saaf.MaskNumbers(n.Reason))
 }
 
+// listsAt is the number of the last change of the lists.
+func (t *tx) listsAt() (int64, error) {
+	d, err := t.readDeployment()
+	return d.suppressionSeq, err
+}
+
 // suppressionChanged numbers a change of the lists.
 func (t *tx) suppressionChanged() (seq int64, err error) {
 	const sqlSuppressionChanged = `UPDATE deployment SET suppression_seq = suppression_seq + 1 RETURNING suppression_seq`
@@ -217,6 +258,7 @@ var errNoSuppression = &saaf.Error{Code: saaf.NotFound, Word: "not_found", Messa
 // the tenant 0.
 func (s *Store) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.SuppressionID, source string, by saaf.By, reason string, find Finder) (lifted saaf.Suppression, err error) {
 	reason = saaf.MaskNumbers(reason)
+	var behind, upTo int64
 	err = s.write(ctx, everything, 1, func(t *tx) error {
 		const sqlSuppression = `SELECT ` + suppressionColumns + ` WHERE id = $1 AND tenant_id = $2 AND ended_at IS NULL`
 		found := false
@@ -230,8 +272,18 @@ func (s *Store) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.Suppress
 		if !found {
 			return errNoSuppression
 		}
-		return t.end(&lifted, "lifted", source, by, reason, find)
+		if behind, err = t.listsAt(); err != nil {
+			return err
+		}
+		if err := t.end(&lifted, "lifted", source, by, reason, find); err != nil {
+			return err
+		}
+		upTo, err = t.listsAt()
+		return err
 	})
+	if err == nil {
+		err = s.spreadEnded(ctx, []saaf.Suppression{lifted}, behind, upTo, source, by, reason, find)
+	}
 	return lifted, wrap("lift suppression", err)
 }
 
@@ -277,9 +329,14 @@ func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int
 	if err != nil || len(waiting) == 0 {
 		return 0, wrap("find expired suppressions", err)
 	}
+	var list []saaf.Suppression
+	var behind, upTo int64
 	err = s.write(ctx, everything, limit, func(t *tx) error {
-		list, err := due(t.conn) // as they stand now
+		list, err = due(t.conn) // as they stand now
 		if err != nil {
+			return err
+		}
+		if behind, err = t.listsAt(); err != nil {
 			return err
 		}
 		for i := range list {
@@ -288,9 +345,25 @@ func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int
 			}
 		}
 		n = len(list)
-		return nil
+		upTo, err = t.listsAt()
+		return err
 	})
+	if err == nil {
+		err = s.spreadEnded(ctx, list, behind, upTo, source, saaf.System, "expired", find)
+	}
 	return n, wrap("expire suppressions", err)
+}
+
+// spreadEnded has every campaign take that suppressions have ended, where the
+// transaction could not.
+func (s *Store) spreadEnded(ctx context.Context, list []saaf.Suppression, behind, upTo int64, source string, by saaf.By, reason string, find Finder) error {
+	if !s.engine.shared() || len(list) == 0 {
+		return nil
+	}
+	if _, err := s.spread(ctx, list, source, by, func(*saaf.Suppression) string { return reason }, find); err != nil {
+		return err
+	}
+	return s.wasSpread(ctx, behind, upTo)
 }
 
 // SuppressionFilter narrows a list of suppressions. Nil members do not narrow.
