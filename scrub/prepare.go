@@ -108,6 +108,7 @@ func (p *preparing) pass(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.retry(uploads)
 	err = errors.Join(p.hold(ctx, wanted(kept, uploads)), p.heal(ctx, kept, uploads))
 	if len(kept) > 0 { // an empty register does not know what is here
 		err = errors.Join(err, p.tidyDir(ctx))
@@ -117,6 +118,15 @@ func (p *preparing) pass(ctx context.Context) error {
 		p.again = time.Now().Add(passAgain)
 	}
 	return err
+}
+
+// retry forgets of files that somebody has worked on that they could not be fetched.
+func (p *preparing) retry(uploads []store.SnapshotUpload) {
+	for _, u := range uploads {
+		if !slices.Contains(p.uploads, u) {
+			delete(p.tries, u.SHA256)
+		}
+	}
 }
 
 // wanted are the snapshots to answer from at once: the active one, and those that are

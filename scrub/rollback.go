@@ -50,9 +50,9 @@ func RollBack(ctx context.Context, st *store.Store, dir string, by saaf.By, reas
 	}
 	sp := &spreader{Spreading: how, store: st, dir: dir, snap: &to}
 	defer func() {
-		// What was decided stands, whether that could be tidied up or not.
+		// What was decided stands; the mark goes with a later import.
 		if serr := sp.settle(ctx); serr != nil && how.Warn != nil {
-			how.Warn("snapshot files in the store could not be tidied up: " + serr.Error())
+			how.Warn("the mark of the snapshot in the store could not be taken away: " + serr.Error())
 		}
 	}()
 	if err := sp.spread(ctx); err != nil {

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"os"
 	"time"
 
 	"saaf"
@@ -34,8 +34,8 @@ type SpreadProgress struct {
 	Stage      SpreadStage
 	BytesDone  int64
 	BytesTotal int64
-	Servers    int      // that run
-	Waiting    []string // servers that cannot answer from it yet
+	Servers    int            // that run
+	Waiting    []store.Server // those that cannot answer from it yet
 }
 
 const (
@@ -52,6 +52,7 @@ type spreader struct {
 	store *store.Store
 	dir   string
 	snap  *saaf.Snapshot
+	bytes int64  // of its newest file
 	aside func() // as in ImportRequest
 }
 
@@ -83,6 +84,11 @@ func (s *spreader) spread(ctx context.Context) error {
 
 // publish has the files in the store, and marks them as those to be prepared for.
 func (s *spreader) publish(ctx context.Context) error {
+	info, err := os.Stat(snapshotPath(s.dir, s.snap.SHA256))
+	if err != nil {
+		return err
+	}
+	s.bytes = info.Size()
 	files := func() error {
 		return publish(ctx, s.store, s.dir, s.snap, func(done, total int64) {
 			s.Progress(SpreadProgress{Stage: Publishing, BytesDone: done, BytesTotal: total})
@@ -158,23 +164,22 @@ func (s *spreader) await(ctx context.Context) (lacking []store.Server, err error
 // lacking are those of the servers that cannot answer from the snapshot at once. It
 // says how far they are.
 func (s *spreader) lacking(living []store.Server) (list []store.Server) {
-	p := SpreadProgress{Stage: Preparing, Servers: len(living), BytesTotal: int64(len(living)) * s.snap.FileBytes}
+	p := SpreadProgress{Stage: Preparing, Servers: len(living), BytesTotal: int64(len(living)) * s.bytes}
 	for i := range living {
 		sv := &living[i]
 		if sv.HasPrepared(s.snap.SHA256) {
-			p.BytesDone += s.snap.FileBytes
+			p.BytesDone += s.bytes
 			continue
 		}
 		list = append(list, *sv)
-		p.BytesDone += min(sv.Fetched, s.snap.FileBytes)
-		p.Waiting = append(p.Waiting, sv.String())
+		p.BytesDone += min(sv.Fetched, s.bytes)
 	}
+	p.Waiting = list
 	s.Progress(p)
 	return list
 }
 
-// settle takes the mark away, whatever became of the snapshot, and removes from the
-// store what nobody needs any more.
+// settle takes the mark away, whatever became of the snapshot.
 func (s *spreader) settle(ctx context.Context) error {
 	if !s.store.Shared() {
 		return nil
@@ -182,13 +187,18 @@ func (s *spreader) settle(ctx context.Context) error {
 	ctx = context.WithoutCancel(ctx)
 	err := s.mark(ctx, false)
 	if errors.Is(err, store.ErrNotPublished) {
-		err = nil
+		return nil
 	}
-	return errors.Join(err, tidy(ctx, s.store))
+	return err
 }
 
-// tidy removes from the store the files of all but the snapshots that are kept.
-func tidy(ctx context.Context, st *store.Store) error {
+// tidyStore removes the files from the store, where servers share it, that belong to no
+// snapshot which is kept, and to none on its way. A roll-back does not: the re-check
+// after it compares with the snapshot that was left.
+func tidyStore(ctx context.Context, st *store.Store) error {
+	if !st.Shared() {
+		return nil
+	}
 	kept, err := st.KeptSnapshots(ctx, keepSnapshots)
 	if err != nil {
 		return err
@@ -199,13 +209,4 @@ func tidy(ctx context.Context, st *store.Store) error {
 	}
 	_, err = st.TidyUploads(ctx, files, uploadLife)
 	return err
-}
-
-// Words is the progress in words, for people who wait.
-func (p SpreadProgress) Words() string {
-	if p.Stage == Publishing || len(p.Waiting) == 0 {
-		return string(p.Stage)
-	}
-	return fmt.Sprintf("%s: %d of %d servers have it, waiting for %s",
-		p.Stage, p.Servers-len(p.Waiting), p.Servers, strings.Join(p.Waiting, ", "))
 }

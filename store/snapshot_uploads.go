@@ -22,7 +22,7 @@ type SnapshotUpload struct {
 }
 
 // Blocks is how many blocks the file has.
-func (u *SnapshotUpload) Blocks() int64 { return (u.Bytes + BlockSize - 1) / BlockSize }
+func (u SnapshotUpload) Blocks() int64 { return (u.Bytes + BlockSize - 1) / BlockSize }
 
 // ErrNotPublished is returned for a snapshot file that the store does not have, or
 // not whole.

@@ -43,6 +43,7 @@ func (d dataFlags) inspectStore(ctx context.Context, con *console, mustExist boo
 	_, statErr := os.Stat(d.DataDir)
 	st, err := store.Open(ctx, store.Config{
 		Dir:       d.DataDir,
+		URL:       d.DatabaseURL,
 		MustExist: mustExist,
 		// Any node but the server's: two commands in the same millisecond must
 		// not make the same id.

@@ -55,7 +55,7 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	srv, err := startServer(ctx, serverConfig{
-		DataDir: c.DataDir, Listen: c.Listen, Log: log, MaxBody: c.MaxBody,
+		DataDir: c.DataDir, DatabaseURL: c.DatabaseURL, Listen: c.Listen, Log: log, MaxBody: c.MaxBody,
 		Policy:         saaf.PhonePolicy{FixedLines: c.AllowFixedLines},
 		RegistryMaxAge: c.RegistryMaxAge,
 		Program:        program,
@@ -103,7 +103,7 @@ var kubernetes = regexp.MustCompile(`^SAAF_(SERVICE_HOST|SERVICE_PORT(_HTTPS?)?|
 
 // settingNames are the environment variables of serve; a test compares them with
 // its flags.
-var settingNames = []string{"SAAF_DATA_DIR", "SAAF_LISTEN", "SAAF_ALLOW_FIXED_LINES", "SAAF_REGISTRY_MAX_AGE",
+var settingNames = []string{"SAAF_DATA_DIR", "SAAF_DATABASE_URL", "SAAF_LISTEN", "SAAF_ALLOW_FIXED_LINES", "SAAF_REGISTRY_MAX_AGE",
 	"SAAF_SCRUBBER_CONFIG", "SAAF_MAX_BODY", "SAAF_LOG_FORMAT", "SAAF_LOG_LEVEL"}
 
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -26,6 +27,7 @@ import (
 // serverConfig is what one server needs.
 type serverConfig struct {
 	DataDir        string
+	DatabaseURL    string // "" for the embedded database in DataDir
 	Listen         string
 	Policy         saaf.PhonePolicy
 	Source         *scrubber.Source // nil for none
@@ -61,6 +63,7 @@ const (
 	drainLimit = 30 * time.Second
 	watchEvery = 250 * time.Millisecond
 	beatEvery  = 2 * time.Second
+	fetchBeat  = 500 * time.Millisecond // while snapshot files are fetched
 )
 
 var (
@@ -89,7 +92,7 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("%w: choose another address with --listen", err)
 	}
-	if s.store, err = store.Open(ctx, store.Config{Dir: cfg.DataDir, WriteBack: true}); err != nil {
+	if s.store, err = store.Open(ctx, store.Config{Dir: cfg.DataDir, URL: cfg.DatabaseURL, WriteBack: true}); err != nil {
 		return nil, err
 	}
 	s.auth = auth.NewService(s.store)
@@ -144,6 +147,7 @@ func (s *server) start(ctx context.Context) error {
 	}
 	run(s.scrub.Run)
 	run(s.scrub.RunImports)
+	run(s.scrub.RunPreparing)
 	run(s.store.RunPurge)
 	run(s.store.RunWriteBack)
 	run(s.finishErasures)
@@ -257,6 +261,7 @@ func (s *server) watch(ctx context.Context) error {
 		case <-tick.C:
 		}
 		changed, err := s.take(ctx)
+		changed = s.look(time.Since(lastBeat)) || changed
 		sick := s.notReady() != nil
 		if err == nil && (changed || sick || time.Since(lastBeat) >= beatEvery) {
 			lastBeat = time.Now()
@@ -287,7 +292,16 @@ func (s *server) take(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	was := s.row
+	changed = s.row.Version != version || s.row.Snapshot != serving.Snapshot || s.row.Problem != serving.Problem
 	s.row.Version, s.row.Snapshot, s.row.Problem = version, serving.Snapshot, serving.Problem
-	return s.row != was, nil
+	return changed, nil
+}
+
+// look notes which snapshots this server could answer from at once, and how far it is
+// with others. It reports whether somebody may wait for the news.
+func (s *server) look(sinceBeat time.Duration) (news bool) {
+	prepared, fetched := s.scrub.Prepared(), s.scrub.Fetched()
+	news = !slices.Equal(prepared, s.row.Prepared) || fetched != s.row.Fetched && sinceBeat >= fetchBeat
+	s.row.Prepared, s.row.Fetched = prepared, fetched
+	return news
 }
