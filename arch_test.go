@@ -71,6 +71,7 @@ var house = []layer{
 // Everything else makes do with the standard library.
 var outside = []dependency{
 	{"store", "zombiezen.com/go/sqlite", "SQLite without cgo: the embedded store"},
+	{"store", "golang.org/x/sync", "errgroup, in the raw loops that ingest is compared with"},
 	{"store", "github.com/jackc/pgx/v5", "PostgreSQL: arrays, batches in one round trip, a pool"},
 	{"dnd", "golang.org/x/sys", "memory-mapped snapshots"},
 	{"internal/pgtest", "github.com/jackc/pgx/v5", "makes databases, and asks servers whether they are up"},

@@ -36,8 +36,16 @@ type secrets struct {
 // Files that are missing, or belong to another store, are refused: with another
 // pepper no number would match its evidence or its suppression any more.
 func (s *Store) loadSecrets(ctx context.Context) error {
-	return s.engine.setUp(ctx, s.readSecrets)
+	err := s.engine.setUp(ctx, s.readSecrets)
+	if err != nil && s.engine.shared() && errors.Is(err, errSecrets) {
+		err = fmt.Errorf("%w. All processes on one database need the same: copy %s and %s from where the first one keeps them into %s, or name their directory with --secrets-dir",
+			err, pepperName, signingKeyName, s.cfg.Secrets)
+	}
+	return err
 }
+
+// errSecrets is in every error about secrets that are missing or of another store.
+var errSecrets = errors.New("restore it from where the keys of this store are kept: without it no evidence can be matched or signed")
 
 func (s *Store) readSecrets(conn session) error {
 	var fingerprint, public []byte
@@ -70,12 +78,14 @@ func (s *Store) adoptSecrets(conn session) error {
 	const sqlAdopt = `
 		UPDATE deployment SET id = $1, pepper_fingerprint = $2, public_key = $3
 		 WHERE pepper_fingerprint IS NULL`
-	if _, err := conn.exec(sqlAdopt, s.ids.Next(), print[:], []byte(public)); err != nil {
+	n, err := conn.exec(sqlAdopt, s.ids.Next(), print[:], []byte(public))
+	if err != nil {
 		return err
 	}
+	s.fresh = n > 0
 	var was, key []byte
 	const sqlAdopted = `SELECT id, pepper_fingerprint, public_key FROM deployment`
-	err := conn.query(sqlAdopted, func(r row) error {
+	err = conn.query(sqlAdopted, func(r row) error {
 		s.secrets.deployment, was, key = saaf.DeploymentID(r.int64()), r.bytes(), r.bytes()
 		return nil
 	})
@@ -87,10 +97,10 @@ func (s *Store) adoptSecrets(conn session) error {
 
 func (c *secrets) match(fingerprint, public []byte) error {
 	if got := c.pepper.Fingerprint(); string(got[:]) != string(fingerprint) {
-		return fmt.Errorf("the file %s is not the one of this store: restore the one that belongs to it", pepperName)
+		return fmt.Errorf("the file %s is not the one of this store: %w", pepperName, errSecrets)
 	}
 	if string(c.signing.Public().(ed25519.PublicKey)) != string(public) {
-		return fmt.Errorf("the file %s is not the one of this store: restore the one that belongs to it", signingKeyName)
+		return fmt.Errorf("the file %s is not the one of this store: %w", signingKeyName, errSecrets)
 	}
 	return nil
 }
@@ -146,9 +156,12 @@ func readSecret(path string, create bool, fresh func() ([]byte, error)) ([]byte,
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, err
 	case !create:
-		return nil, fmt.Errorf("the file %s is missing: restore it from where the keys of this store are kept; without it no evidence can be matched or signed", path)
+		return nil, fmt.Errorf("the file %s is missing: %w", path, errSecrets)
 	}
 	if text, err = fresh(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
 	f, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*.tmp") // mode 0600

@@ -91,6 +91,12 @@ func openIdle(t tester, cfg Config) *bundle {
 		cfg.Readers = 2 // opening is what most of these tests take their time for
 	}
 	onEngine(t, &cfg)
+	return openIdleAt(t, cfg)
+}
+
+// openIdleAt opens the store that cfg names, whatever engine the tests run on.
+func openIdleAt(t tester, cfg Config) *bundle {
+	t.Helper()
 	s, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -421,3 +427,6 @@ func timeless(t *testing.T, test func(*testing.T)) {
 	}
 	test(t)
 }
+
+// small reports whether benchmarks run once, to see that they still do.
+func small() bool { return os.Getenv("SAAF_BENCH_SMALL") != "" }

@@ -7,10 +7,6 @@ import (
 	"saaf"
 )
 
-// Shared reports whether processes with other data directories use this store. The
-// files of snapshots then travel through it.
-func (s *Store) Shared() bool { return s.engine.shared() }
-
 // SnapshotUpload is a snapshot file in the store, from where every server takes it.
 type SnapshotUpload struct {
 	SHA256    saaf.SHA256 // of the whole file

@@ -86,6 +86,7 @@ type Store struct {
 	secrets secrets
 	hashers sync.Map // saaf.TenantID to *saaf.PhoneHasher
 
+	fresh   bool         // made by Open
 	commits atomic.Int64 // that the writers have made
 }
 
@@ -135,6 +136,13 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 
 // Close closes the connections. Run must have returned.
 func (s *Store) Close() error { return s.engine.close() }
+
+// Fresh reports whether [Open] has made the store.
+func (s *Store) Fresh() bool { return s.fresh }
+
+// Shared reports whether several servers may run on the store, each with a data
+// directory of its own.
+func (s *Store) Shared() bool { return s.engine.shared() }
 
 // NewID makes an id. Convert it to the kind that is wanted.
 func (s *Store) NewID() int64 { return s.ids.Next() }

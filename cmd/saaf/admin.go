@@ -4,10 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"math/rand/v2"
 	"os"
 	"os/user"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,24 +39,24 @@ func (d dataFlags) withStore(ctx context.Context, con *console, mustExist bool, 
 // inspectStore is withStore without the signature, for commands that only look: one
 // that looks for damage must not sign it.
 func (d dataFlags) inspectStore(ctx context.Context, con *console, mustExist bool, fn func(context.Context, *store.Store) error) (err error) {
-	_, statErr := os.Stat(d.DataDir)
-	st, err := store.Open(ctx, store.Config{
-		Dir:       d.DataDir,
-		URL:       d.DatabaseURL,
-		MustExist: mustExist,
-		// Any node but the server's: two commands in the same millisecond must
-		// not make the same id.
-		Node:    1 + rand.IntN(saaf.MaxNode),
-		Readers: 2,
-	})
+	db, err := d.database()
+	if err != nil {
+		return err
+	}
+	cfg := db.config(d.DataDir)
+	cfg.MustExist = mustExist
+	st, err := store.Open(ctx, cfg)
 	if errors.Is(err, store.ErrNoStore) {
-		return fmt.Errorf("there is no saaf store in %s: run saaf serve first, or pass --data-dir", d.DataDir)
+		return db.noStore(d.DataDir)
 	}
 	if err != nil {
 		return err
 	}
-	if errors.Is(statErr, fs.ErrNotExist) {
-		fmt.Fprintf(con.err, "Note: made a new store in %s\n", d.DataDir)
+	if st.Fresh() {
+		fmt.Fprintf(con.err, "Note: made a new store in %s\n", db.place(d.DataDir))
+		if note := db.leftBehind(d.DataDir); note != "" {
+			fmt.Fprintf(con.err, "Note: %s\n", note)
+		}
 	}
 	writerCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	writer := make(chan error, 1)
@@ -74,7 +73,26 @@ const (
 	awaitEvery    = 25 * time.Millisecond
 )
 
-// awaitServers returns when every server that runs on the data directory has
+// goneAfter is how long a server may be silent that is taken for alive, on a database
+// that several share. It beats every two seconds.
+const goneAfter = 15 * time.Second
+
+// running are the servers that a change must reach. starting reports that one is there
+// that has not said yet what it answers from.
+func (d dataFlags) running(ctx context.Context, st *store.Store) (list []store.Server, starting bool, err error) {
+	if !st.Shared() {
+		alive, err := store.Serving(d.DataDir)
+		if err != nil || !alive {
+			return nil, false, err
+		}
+		list, err = st.Servers(ctx)
+		return list, len(list) == 0, err
+	}
+	list, err = st.Servers(ctx)
+	return slices.DeleteFunc(list, func(sv store.Server) bool { return time.Since(sv.SeenAt) > goneAfter }), false, err
+}
+
+// awaitServers returns when every server that runs on the store has
 // taken the version and, unless it is 0, answers from the snapshot, or from the one
 // that has replaced it meanwhile. The change itself is stored in any case.
 func (d dataFlags) awaitServers(ctx context.Context, st *store.Store, version int64, snapshot saaf.SnapshotID, limit time.Duration) error {
@@ -82,12 +100,8 @@ func (d dataFlags) awaitServers(ctx context.Context, st *store.Store, version in
 	tick := time.NewTicker(awaitEvery)
 	defer tick.Stop()
 	for {
-		running, err := store.Serving(d.DataDir)
-		if err != nil || !running {
-			return err
-		}
-		servers, err := st.Servers(ctx)
-		if err != nil {
+		servers, starting, err := d.running(ctx, st)
+		if err != nil || len(servers) == 0 && !starting {
 			return err
 		}
 		if snapshot != 0 {
@@ -97,7 +111,7 @@ func (d dataFlags) awaitServers(ctx context.Context, st *store.Store, version in
 			}
 			snapshot = reg.Active.ID
 		}
-		behind := len(servers) == 0
+		behind := starting
 		who := "the server that is starting"
 		for _, sv := range servers {
 			name := fmt.Sprintf("server %s (pid %d on %s, %s)", sv.ID, sv.PID, sv.Host, sv.Address)

@@ -13,6 +13,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"saaf"
+	"saaf/internal/pgtest"
 	"saaf/store"
 )
 
@@ -26,11 +27,20 @@ func openDatabase(dataDir string) (*sqlite.Conn, error) {
 
 // cmdSQL: sql STATEMENT changes the database of the script behind the back of saaf.
 func cmdSQL(ts *testscript.TestScript, _ bool, args []string) {
-	conn, err := openDatabase(ts.Getenv("SAAF_DATA_DIR"))
-	ts.Check(err)
-	defer conn.Close()
-	ts.Check(sqlitex.ExecuteTransient(conn, strings.Join(args, " "), nil))
-	if conn.Changes() == 0 {
+	statement := strings.Join(args, " ")
+	var changed int64
+	if url := ts.Getenv("SAAF_DATABASE_URL"); url != "" {
+		var err error
+		changed, err = pgtest.Exec(context.Background(), url, statement)
+		ts.Check(err)
+	} else {
+		conn, err := openDatabase(ts.Getenv("SAAF_DATA_DIR"))
+		ts.Check(err)
+		defer conn.Close()
+		ts.Check(sqlitex.ExecuteTransient(conn, statement, nil))
+		changed = int64(conn.Changes())
+	}
+	if changed == 0 {
 		ts.Fatalf("nothing was changed")
 	}
 }

@@ -32,12 +32,6 @@ type cli struct {
 	Version     versionCmd     `cmd:"" help:"Print the version."`
 }
 
-// dataFlags name the store of a command that works on it directly.
-type dataFlags struct {
-	DataDir     string `default:"./saaf-data" env:"SAAF_DATA_DIR" placeholder:"DIR" help:"Data directory: the database and the registry snapshots (${default})."`
-	DatabaseURL string `name:"database-url" env:"SAAF_DATABASE_URL" placeholder:"URL" help:"PostgreSQL database instead of the embedded one, which several servers share: postgres://user@host/name."`
-}
-
 // apiFlags name the server of a command that works through the API.
 type apiFlags struct {
 	URL     string `name:"url" default:"http://127.0.0.1:8080" env:"SAAF_URL" help:"Server to talk to (${default})."`

@@ -36,12 +36,12 @@ func (c *registryRunImportCmd) Run(ctx context.Context, con *console) error {
 
 // childImporter does imports in processes of their own.
 type childImporter struct {
-	program string // what to start
-	dataDir string
-	url     string // of the database, "" for the embedded one
-	store   *store.Store
-	log     *slog.Logger
-	pause   time.Duration // before an import whose process died is tried again
+	program  string // what to start
+	dataDir  string
+	database database
+	store    *store.Store
+	log      *slog.Logger
+	pause    time.Duration // before an import whose process died is tried again
 }
 
 const (
@@ -90,9 +90,7 @@ func (c *childImporter) run(ctx context.Context, id saaf.RegistryImportID) error
 func (c *childImporter) once(ctx context.Context, id saaf.RegistryImportID) error {
 	cmd := exec.CommandContext(ctx, c.program, "registry", "run-import", id.String(), "--data-dir", c.dataDir)
 	cmd.Args[0] = os.Args[0]
-	if c.url != "" { // which may hold a password: not where everybody sees it
-		cmd.Env = append(os.Environ(), "SAAF_DATABASE_URL="+c.url)
-	}
+	cmd.Env = c.database.environ(os.Environ())
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = importGrace
 	lines := &logLines{log: c.log, id: id}
@@ -142,6 +140,7 @@ func (s *server) importer() func(context.Context, saaf.RegistryImportID) error {
 	if s.cfg.Program == "" {
 		return nil
 	}
-	c := &childImporter{program: s.cfg.Program, dataDir: s.cfg.DataDir, url: s.cfg.DatabaseURL, store: s.store, log: s.cfg.Log.With("component", "import"), pause: importPause}
+	c := &childImporter{program: s.cfg.Program, dataDir: s.cfg.DataDir, database: s.cfg.Database, store: s.store,
+		log: s.cfg.Log.With("component", "import"), pause: importPause}
 	return c.run
 }

@@ -96,7 +96,7 @@ func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
 		if v.Pending, err = pendingSnapshots(ctx, st); err != nil {
 			return err
 		}
-		servers, _, err := st.Running(ctx)
+		servers, _, err := c.running(ctx, st)
 		if err != nil {
 			return err
 		}

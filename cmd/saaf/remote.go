@@ -8,15 +8,13 @@ import (
 	"os"
 	"strings"
 
-	"github.com/alecthomas/kong"
-
 	"saaf/client"
 )
 
 // connect makes the client of a command that works through the API.
 func (f apiFlags) connect() (*client.Client, error) {
 	key := f.Key
-	if f.KeyFile != "" && (key == "" || f.fileWasNamed()) {
+	if f.KeyFile != "" && (key == "" || fileWasNamed(f.Key, "SAAF_KEY", f.KeyFile, "SAAF_KEY_FILE")) {
 		b, err := os.ReadFile(f.KeyFile)
 		if err != nil {
 			return nil, err
@@ -31,13 +29,6 @@ func (f apiFlags) connect() (*client.Client, error) {
 		return nil, &usageError{"--url " + f.URL + " is not an address of a server: write it like http://127.0.0.1:8080"}
 	}
 	return client.New(base, key), nil
-}
-
-// fileWasNamed reports whether --key-file stands on the command line and the key in
-// the environment: what was typed counts.
-func (f apiFlags) fileWasNamed() bool {
-	env := os.Getenv("SAAF_KEY_FILE")
-	return f.Key == os.Getenv("SAAF_KEY") && (env == "" || f.KeyFile != kong.ExpandPath(env))
 }
 
 // reached adds what to do to the error of a server that does not answer.

@@ -20,6 +20,7 @@ import (
 
 	"saaf"
 	"saaf/internal/apptest"
+	"saaf/internal/pgtest"
 )
 
 // binary is the program as it is shipped, built once for all tests of the
@@ -41,10 +42,20 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// TestScripts runs the scripts of testdata against the built program. They read
-// like documentation: each is one story.
+// TestScripts runs the scripts of testdata against the built program, on each engine.
+// They read like documentation: each is one story. Lines that begin with [embedded] or
+// [postgres] are about that engine alone.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	for _, engine := range []pgtest.Engine{pgtest.Embedded, pgtest.Postgres} {
+		t.Run(string(engine), func(t *testing.T) {
+			t.Parallel()
+			runScripts(t, engine)
+		})
+	}
+}
+
+func runScripts(t *testing.T, engine pgtest.Engine) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata",
 		RequireExplicitExec: true,
@@ -56,8 +67,17 @@ func TestScripts(t *testing.T) {
 			}
 			env.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("SAAF_DATA_DIR", filepath.Join(env.WorkDir, "data"))
+			if engine == pgtest.Postgres {
+				env.Setenv("SAAF_DATABASE_URL", pgtest.Empty(env.T().(testing.TB)))
+			}
 			env.Values[scriptKey{}] = new(script)
 			return nil
+		},
+		Condition: func(name string) (bool, error) {
+			if name != string(pgtest.Embedded) && name != string(pgtest.Postgres) {
+				return false, fmt.Errorf("there is no engine %q", name)
+			}
+			return name == string(engine), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe,
@@ -88,6 +108,9 @@ func scriptOf(ts *testscript.TestScript) *script { return ts.Value(scriptKey{}).
 // sets URL, and on the first start TENANT, LIVE and TEST, and KEY to the live
 // key. ! serve expects that it does not start and leaves the words on stderr.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
+	if url := ts.Getenv("SAAF_DATABASE_URL"); url != "" {
+		args = append([]string{"--database-url", url}, args...)
+	}
 	s, err := apptest.Start(binary, ts.Getenv("SAAF_DATA_DIR"), args...)
 	if neg {
 		if err == nil {

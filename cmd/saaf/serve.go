@@ -54,8 +54,12 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
+	db, err := c.database()
+	if err != nil {
+		return err
+	}
 	srv, err := startServer(ctx, serverConfig{
-		DataDir: c.DataDir, DatabaseURL: c.DatabaseURL, Listen: c.Listen, Log: log, MaxBody: c.MaxBody,
+		DataDir: c.DataDir, Database: db, Listen: c.Listen, Log: log, MaxBody: c.MaxBody,
 		Policy:         saaf.PhonePolicy{FixedLines: c.AllowFixedLines},
 		RegistryMaxAge: c.RegistryMaxAge,
 		Program:        program,
@@ -63,6 +67,9 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	})
 	if err != nil {
 		return err
+	}
+	if note := db.leftBehind(c.DataDir); note != "" && srv.store.Fresh() {
+		log.Warn(note)
 	}
 	err = greet(ctx, con, srv)
 	if err != nil {
@@ -103,7 +110,7 @@ var kubernetes = regexp.MustCompile(`^SAAF_(SERVICE_HOST|SERVICE_PORT(_HTTPS?)?|
 
 // settingNames are the environment variables of serve; a test compares them with
 // its flags.
-var settingNames = []string{"SAAF_DATA_DIR", "SAAF_DATABASE_URL", "SAAF_LISTEN", "SAAF_ALLOW_FIXED_LINES", "SAAF_REGISTRY_MAX_AGE",
+var settingNames = []string{"SAAF_DATA_DIR", "SAAF_DATABASE_URL", "SAAF_DATABASE_URL_FILE", "SAAF_SECRETS_DIR", "SAAF_LISTEN", "SAAF_ALLOW_FIXED_LINES", "SAAF_REGISTRY_MAX_AGE",
 	"SAAF_SCRUBBER_CONFIG", "SAAF_MAX_BODY", "SAAF_LOG_FORMAT", "SAAF_LOG_LEVEL"}
 
 func newLogger(w io.Writer, format, level string) (*slog.Logger, error) {

@@ -27,7 +27,7 @@ import (
 // serverConfig is what one server needs.
 type serverConfig struct {
 	DataDir        string
-	DatabaseURL    string // "" for the embedded database in DataDir
+	Database       database
 	Listen         string
 	Policy         saaf.PhonePolicy
 	Source         *scrubber.Source // nil for none
@@ -92,7 +92,8 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("%w: choose another address with --listen", err)
 	}
-	if s.store, err = store.Open(ctx, store.Config{Dir: cfg.DataDir, URL: cfg.DatabaseURL, WriteBack: true}); err != nil {
+	open := store.Config{Dir: cfg.DataDir, URL: cfg.Database.url, Secrets: cfg.Database.secrets, WriteBack: true}
+	if s.store, err = store.Open(ctx, open); err != nil {
 		return nil, err
 	}
 	s.auth = auth.NewService(s.store)

@@ -1,6 +1,8 @@
 package pgtest
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -22,6 +24,17 @@ func Database(t testing.TB, kind string, migrate func(url string) error) string 
 func Empty(t testing.TB) string {
 	t.Helper()
 	return sharedServer(t).Empty(t)
+}
+
+// Exec runs one statement behind the back of whatever else uses the database, and says
+// how many rows it was about.
+func Exec(ctx context.Context, database, statement string) (rows int64, err error) {
+	conn, err := pgx.Connect(ctx, database)
+	if err != nil {
+		return 0, err
+	}
+	tag, err := conn.Exec(ctx, statement)
+	return tag.RowsAffected(), errors.Join(err, conn.Close(ctx))
 }
 
 func sharedServer(t testing.TB) *Server {

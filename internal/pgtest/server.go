@@ -13,8 +13,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-
-	"github.com/jackc/pgx/v5"
 )
 
 // Options say how a server differs from the usual one.
@@ -176,10 +174,6 @@ func (s *Server) exec(statement string) error { return execute(s.URL("postgres")
 func execute(url, statement string) error {
 	ctx, cancel := context.WithTimeout(context.Background(), startLimit)
 	defer cancel()
-	conn, err := pgx.Connect(ctx, url)
-	if err != nil {
-		return err
-	}
-	_, err = conn.Exec(ctx, statement)
-	return errors.Join(err, conn.Close(ctx))
+	_, err := Exec(ctx, url, statement)
+	return err
 }
