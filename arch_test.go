@@ -83,6 +83,7 @@ var outside = []dependency{
 	{"cmd/saaf", "golang.org/x/term", "is this a terminal, and how wide"},
 
 	{anyTest, "zombiezen.com/go/sqlite", "tests look into the file of a store, and damage it"},
+	{anyTest, "github.com/jackc/pgx/v5", "tests look into a database, and damage it"},
 	{anyTest, "github.com/google/go-cmp", "differences between values that a person can read"},
 	{anyTest, "pgregory.net/rapid", "properties checked with generated input"},
 	{anyTest, "github.com/rogpeppe/go-internal", "testscript: the program tested by scripts"},
