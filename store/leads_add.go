@@ -159,9 +159,9 @@ func (t *tx) prepare(a *addition) error {
 	return nil
 }
 
-// ErrRegistryMoved is returned by [Store.AddLeads] on a store that several processes
-// share, when leads were judged by a snapshot that is not the active one. Nothing was
-// stored: what another process activated must be taken first.
+// ErrRegistryMoved is returned on a store that several processes share, when leads
+// were judged by a snapshot that is not the active one. Nothing was stored: what
+// another process activated must be taken first.
 var ErrRegistryMoved = &saaf.Error{Code: saaf.Unavailable, Word: "registry_moved", RetryAfter: time.Second,
 	Message: "The registry has moved on; try again shortly"}
 

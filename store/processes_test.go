@@ -1,83 +1,251 @@
 package store
 
 import (
-	"slices"
+	"context"
+	"errors"
 	"sync"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"saaf"
 )
 
-// Several processes on one database, as one test process with several stores.
+// another is a second process on the database of a bundle.
+func (b *bundle) another() *bundle {
+	b.t.Helper()
+	n := open(b.t, b.cfg)
+	n.tenant, n.campaign = b.tenant, b.campaign
+	return n
+}
 
-// Clients that send every batch to two processes at once, and twice to each: every phone
-// is stored once, and every row is answered once as new.
-func TestBatchesSentToTwoProcesses(t *testing.T) {
+// Servers run beside each other, and are known by their signs of life.
+func TestServersBesideEachOther(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	other := open(t, Config{Dir: b.dir, Node: 5})
-	other.tenant = b.tenant
-	campaigns := []saaf.CampaignID{b.campaign, b.newCampaign(b.tenant, saaf.Live)}
-	const clients, batches = 8, 5
-	answered := make([][]*LeadBatch, clients*batches)
-	var wg sync.WaitGroup
-	for c := range clients {
-		wg.Go(func() {
-			for n := range batches {
-				from := 40 * (c*batches + n)
-				list := leads(from-10, from+[]int{1, 9, 30}[n%3]) // some are also those of the batch before
-				var sent []*LeadBatch
-				var once sync.WaitGroup
-				for i := range 4 {
-					batch := &LeadBatch{Campaign: campaigns[c%2], Leads: slices.Clone(list)}
-					sent = append(sent, batch)
-					once.Go(func() {
-						if err := []*bundle{b, other}[i%2].AddLeads(t.Context(), b.tenant, saaf.Live, batch); err != nil {
-							t.Error(err)
-						}
-					})
-				}
-				once.Wait()
-				answered[c*batches+n] = sent
+	other := b.another()
+	register := func(b *bundle, pid int) Server {
+		sv, err := b.RegisterServer(t.Context(), Server{PID: pid, Version: 1})
+		b.must(err)
+		return sv
+	}
+	running := func(when string, want ...Server) {
+		t.Helper()
+		got, starting, err := b.Running(t.Context())
+		b.must(err)
+		if starting {
+			t.Errorf("%s: one is starting", when)
+		}
+		b.equal(when, want, got, cmpopts.EquateApproxTime(time.Minute))
+	}
+	running("none")
+	one, two := register(b, 1), register(other, 2)
+	b.servers("both", one, two)
+	running("both", one, two)
+
+	b.ago(two.ID, serverSilent+time.Second)
+	silent := two
+	silent.Alive = false
+	b.servers("one is silent", one, silent)
+	running("one is silent", one)
+	one.Version = 2
+	b.must(b.Beat(t.Context(), one))
+	b.servers("a heartbeat of the other", one, silent)
+	two.Version = 2
+	b.must(other.Beat(t.Context(), two))
+	running("it is back", one, two)
+
+	b.ago(two.ID, serverGone+time.Second)
+	b.must(b.Beat(t.Context(), one))
+	b.servers("one is gone", one)
+	b.must(other.Beat(t.Context(), two))
+	b.servers("it was only cut off", one, two)
+	b.ago(one.ID, serverGone+time.Second)
+	b.must(b.RemoveServer(t.Context(), two.ID))
+	two = register(other, 2)
+	b.servers("the next forgets what is gone", two)
+}
+
+// lockWaits reports whether a transaction waits for another.
+func (b *bundle) lockWaits() bool {
+	return b.number(`SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+		WHERE NOT l.granted AND a.datname = current_database()`) > 0
+}
+
+// A barrier waits for the pushes of other processes that were judged before it.
+func TestBarrierOverProcesses(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	other := b.another()
+	quiet := b.newCampaign(b.tenant, saaf.Live)
+	b.add(quiet, leads(0, 1)...)
+	judged, release := make(chan struct{}), make(chan struct{})
+	var once sync.Once
+	pushed := make(chan error, 1)
+	go func() {
+		batch := &LeadBatch{Campaign: b.campaign, Leads: leads(0, 1), Refresh: func([]NewLead) {
+			once.Do(func() { close(judged) })
+			<-release
+		}}
+		pushed <- other.AddLeads(t.Context(), b.tenant, saaf.Live, batch)
+	}()
+	<-judged
+	passed := make(chan error, 1)
+	go func() { passed <- b.Barrier(t.Context()) }()
+	eventually(t, "the barrier waits", func() bool {
+		select {
+		case err := <-passed:
+			close(release)
+			t.Fatalf("the barrier did not wait: %v", err)
+		default:
+		}
+		return b.lockWaits()
+	})
+	close(release)
+	b.must(<-passed)
+	if n := b.number(`SELECT count(*) FROM leads WHERE campaign_id = $1`, b.campaign); n != 1 {
+		t.Errorf("%d leads are committed when the barrier has passed", n)
+	}
+	b.must(<-pushed)
+}
+
+// A lease goes to another only when what is being written under it is committed: the
+// heir finds all of it.
+func TestClaimWaitsForWritesUnderWay(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	other := b.another()
+	l, ok, err := b.Claim(t.Context(), "work", time.Hour)
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	b.passes("work", time.Hour)
+	writing, release := make(chan struct{}), make(chan struct{})
+	written, claimed := make(chan error, 1), make(chan error, 1)
+	var once sync.Once
+	go func() {
+		written <- b.write(b.ctx, everything, 0, func(t *tx) error {
+			if err := t.fenced(l); err != nil {
+				return err
 			}
+			once.Do(func() { close(writing) })
+			<-release
+			_, err := t.exec(`UPDATE deployment SET scrubs = scrubs + 1`)
+			return err
 		})
+	}()
+	<-writing
+	go func() {
+		_, ok, err := other.Claim(t.Context(), "work", time.Hour)
+		if err == nil && !ok {
+			err = errors.New("it is not free")
+		}
+		claimed <- err
+	}()
+	eventually(t, "the claim waits", func() bool {
+		select {
+		case err := <-claimed:
+			close(release)
+			t.Fatalf("the claim did not wait: %v", err)
+		default:
+		}
+		return b.lockWaits()
+	})
+	close(release)
+	b.must(<-claimed)
+	if n := b.number(`SELECT scrubs FROM deployment`); n != 1 {
+		t.Error("what was written is not there when the lease has gone")
 	}
-	wg.Wait()
-	type key struct {
-		campaign saaf.CampaignID
-		phone    saaf.Phone
+	b.must(<-written)
+}
+
+// What was found by a snapshot that another process has replaced is not stored: its
+// sweep may have been there already.
+func TestRecheckByAReplacedSnapshot(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	other := b.another()
+	old := b.activate(20_000)
+	lead := leads(0, 1)
+	lead[0].Verdict = verdict(saaf.NotRegistered, old)
+	b.add(b.campaign, lead...)
+	current := other.activate(20_001)
+	read := func() []UnfinishedLead {
+		list, err := b.UnfinishedLeads(t.Context(), b.campaign, 0, 10)
+		b.must(err)
+		return list
 	}
-	added, told := map[key]saaf.LeadID{}, map[key]saaf.LeadID{}
-	for _, sent := range answered {
-		for _, batch := range sent {
-			for _, l := range batch.Leads {
-				k := key{batch.Campaign, l.Phone}
-				if !l.Duplicate {
-					if added[k] != 0 {
-						t.Errorf("%s is answered as new twice", l.Phone.National())
-					}
-					added[k] = l.ID
-				}
-				if told[k] != 0 && told[k] != l.ID {
-					t.Errorf("%s is told to be %d and %d", l.Phone.National(), told[k], l.ID)
-				}
-				told[k] = l.ID
-			}
+	found := func(v saaf.Verdict) []Recheck { return []Recheck{{read()[0], v}} }
+	was := b.all(b.campaign)
+	if _, _, err := b.ApplyRechecks(t.Context(), Lease{}, b.campaign, saaf.SourceFile, found(verdict(saaf.FullBlock, old))); !errors.Is(err, ErrRegistryMoved) {
+		t.Errorf("a re-check: %v", err)
+	}
+	if _, err := b.RenewLeads(t.Context(), Lease{}, b.campaign, saaf.SourceFile, found(verdict(saaf.NotRegistered, old))); !errors.Is(err, ErrRegistryMoved) {
+		t.Errorf("a renewal: %v", err)
+	}
+	b.equal("the lead", was, b.all(b.campaign))
+	if n, _, err := b.ApplyRechecks(t.Context(), Lease{}, b.campaign, saaf.SourceFile, found(verdict(saaf.FullBlock, current))); n != 1 || err != nil {
+		t.Errorf("by the active one: %d, %v", n, err)
+	}
+	if n, err := b.RenewLeads(t.Context(), Lease{}, b.campaign, saaf.SourceFile, found(verdict(saaf.FullBlock, current))); n != 1 || err != nil {
+		t.Errorf("a renewal by the active one: %d, %v", n, err)
+	}
+}
+
+// The requests of a key are counted together, minute by minute.
+func TestUseKeys(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	processes := []*bundle{b, b.another()}
+	const minute = 29_000_000
+	var group sync.WaitGroup
+	for _, p := range processes {
+		for range 10 {
+			group.Go(func() {
+				_, err := p.UseKeys(t.Context(), minute, []KeyUse{{2, 20}, {1, 1}})
+				b.must(err)
+			})
 		}
 	}
-	stored := map[key]saaf.LeadID{}
-	for _, c := range campaigns {
-		for _, l := range b.all(c) {
-			if stored[key{c, l.Phone}] != 0 {
-				t.Errorf("%s is stored twice", l.Phone.National())
-			}
-			stored[key{c, l.Phone}] = l.ID
-		}
-		b.checkCounts(c)
-		other.checkCounts(c)
+	group.Wait()
+	byKey := cmpopts.SortSlices(func(a, b KeyUse) bool { return a.Key < b.Key })
+	use := func(minute int64, want []KeyUse, used ...KeyUse) {
+		t.Helper()
+		got, err := b.UseKeys(t.Context(), minute, used)
+		b.must(err)
+		b.equal("totals", want, got, byKey)
 	}
-	b.equal("leads that were answered as new", stored, added)
-	if n := b.decided(); n != len(stored) {
-		t.Errorf("%d decisions about %d new leads", n, len(stored))
+	use(minute, []KeyUse{{1, 25}, {2, 400}, {3, 7}}, KeyUse{3, 7}, KeyUse{1, 5}, KeyUse{2, 0})
+	use(minute+1, []KeyUse{{1, 3}}, KeyUse{1, 3})
+	use(minute, []KeyUse{{1, 26}}, KeyUse{1, 1}) // a clock that is behind
+	use(minute+2, []KeyUse{{1, 4}}, KeyUse{1, 4})
+	if n := b.number(`SELECT count(*) FROM key_usage WHERE minute = $1`, minute); n != 0 {
+		t.Errorf("%d rows are left of a minute that is long over", n)
 	}
+	use(minute+2, []KeyUse{{1, 5}}, KeyUse{1, 1})
+}
+
+// The work that a process was at when it died is done by another one.
+func TestPurgeOfTheDead(t *testing.T) {
+	t.Parallel()
+	b := open(t, Config{Dir: t.TempDir(), LeaseTTL: leaseTTL()})
+	b.tenant = b.newTenant("Asha Finance")
+	b.campaign = b.newCampaign(b.tenant, saaf.Live)
+	b.add(b.campaign, leads(0, 3*purgeChunk)...)
+	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
+	dead, ok, err := b.Claim(t.Context(), purgeLease, leaseTTL())
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	other := b.another()
+	ctx, stop := context.WithCancel(t.Context())
+	purged := make(chan error, 1)
+	go func() { purged <- other.RunPurge(ctx, func(err error) { t.Error(err) }) }()
+	eventually(t, "it is purged", func() bool { return b.leftovers(b.campaign) == 0 })
+	if err := b.fencedWrite(dead); !errors.Is(err, ErrLeaseLost) {
+		t.Errorf("the first still writes: %v", err)
+	}
+	stop()
+	b.must(<-purged)
 }
