@@ -145,7 +145,7 @@ func TestRenewLeads(t *testing.T) {
 		was, before, entries := b.unfinished(b.campaign), b.all(b.campaign), len(b.chain())
 		moved := was[5]
 		moved.Status = saaf.LeadHeld // it was, when it was judged
-		n, err := b.RenewLeads(t.Context(), b.campaign, saaf.SourceFile, []Recheck{
+		n, err := b.RenewLeads(t.Context(), Lease{}, b.campaign, saaf.SourceFile, []Recheck{
 			{was[0], verdict(saaf.NotRegistered, snap)}, {was[1], verdict(saaf.NotRegistered, snap)}, {was[2], verdict(saaf.RegistryStale, snap)},
 			{was[3], verdict(saaf.PartialBlock, snap)}, {was[4], verdict(saaf.NotRegistered, snap)}, {moved, verdict(saaf.FullBlock, snap)},
 		})
@@ -172,7 +172,7 @@ func TestRenewLeads(t *testing.T) {
 		}
 		b.checkCounts(b.campaign)
 		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, asha))
-		if n, err := b.RenewLeads(t.Context(), b.campaign, saaf.SourceFile, []Recheck{{was[0], verdict(saaf.FullBlock, snap)}}); n != 0 || err != nil {
+		if n, err := b.RenewLeads(t.Context(), Lease{}, b.campaign, saaf.SourceFile, []Recheck{{was[0], verdict(saaf.FullBlock, snap)}}); n != 0 || err != nil {
 			t.Errorf("in a campaign that is gone: %d, %v", n, err)
 		}
 	})

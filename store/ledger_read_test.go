@@ -76,7 +76,7 @@ func TestChainsAreRead(t *testing.T) {
 	for n := range 3 {
 		b.add(b.campaign, leads(n, n+1)...)
 	}
-	b.must(b.RecordRefusal(t.Context(), asha, "fact"))
+	b.must(b.RecordRefusal(t.Context(), Lease{}, asha, "fact"))
 	chains := map[int64][]saaf.EntryRow{}
 	for _, e := range b.chain() {
 		chains[e.Writer] = append(chains[e.Writer], e)

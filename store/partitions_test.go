@@ -25,6 +25,7 @@ var fanOuts = map[string]string{
 	"sqlEveryonesCampaigns": whichHaveWork,
 	"sqlCampaignsOfTenant":  whichHaveWork,
 	"sqlEveryCampaign":      whichHaveWork,
+	"sqlCampaignsThere":     whichHaveWork,
 	"sqlCampaignIDs":        "the campaigns of a tenant",
 	"sqlCampaigns":          "the campaigns of a tenant",
 	"sqlGauges":             "totals of the deployment",

@@ -35,7 +35,7 @@ func TestSpreadLeft(t *testing.T) {
 		}
 		spread := func(want int) {
 			t.Helper()
-			if n, err := b.SpreadLeft(t.Context(), b.now(), saaf.SourceFile, finding(verdict(saaf.NotRegistered, snap))); err != nil || n != want {
+			if n, err := b.SpreadLeft(t.Context(), Lease{}, b.now(), saaf.SourceFile, finding(verdict(saaf.NotRegistered, snap))); err != nil || n != want {
 				t.Errorf("%d changes were left, %v; want %d", n, err, want)
 			}
 		}
