@@ -12,7 +12,6 @@ import (
 	"pgregory.net/rapid"
 
 	"saaf"
-	"saaf/internal/pgtest"
 	"saaf/store"
 )
 
@@ -211,67 +210,4 @@ func TestHowLongRequestsWait(t *testing.T) {
 		stop()
 		<-ended
 	})
-}
-
-// Two processes over one database, with everything in between.
-func TestServicesShareALimit(t *testing.T) {
-	t.Parallel()
-	url, secrets := pgtest.Empty(t), t.TempDir()
-	var services [2]*Service
-	var key saaf.Key
-	for i := range services {
-		st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), URL: url, Secrets: secrets})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-		writing, stopWriting := context.WithCancel(context.WithoutCancel(t.Context()))
-		written, worked := make(chan error, 1), make(chan error, 1)
-		go func() { written <- st.Run(writing) }()
-		services[i] = NewService(st)
-		go func() { worked <- services[i].Run(ctx) }()
-		t.Cleanup(func() {
-			stop()
-			err := <-worked
-			stopWriting()
-			if err := errors.Join(err, <-written, st.Close()); err != nil {
-				t.Error(err)
-			}
-		})
-		if i > 0 {
-			continue
-		}
-		tenant, err := st.CreateTenant(t.Context(), "Asha Motors")
-		if err != nil {
-			t.Fatal(err)
-		}
-		made, _, err := NewKey(KeySpec{TenantID: tenant.ID, Environment: saaf.Live})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if key, err = st.CreateKey(t.Context(), made); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for minute, shares := range [][2]int{{500, 500}, {1000, 0}, {0, 700}} {
-		now := time.Date(2026, 11, 20, 9, minute, 30, 0, time.UTC)
-		var mu sync.Mutex
-		admitted := 0
-		var requests sync.WaitGroup
-		for i, n := range shares {
-			for range n {
-				requests.Go(func() {
-					if _, err := services[i].Take(t.Context(), &key, now); err == nil {
-						mu.Lock()
-						admitted++
-						mu.Unlock()
-					}
-				})
-			}
-		}
-		requests.Wait()
-		if most := key.RateLimit + key.RateLimit/32; admitted < key.RateLimit || admitted > most {
-			t.Errorf("%d and %d requests to two processes: %d let through, limit %d", shares[0], shares[1], admitted, key.RateLimit)
-		}
-	}
 }
