@@ -81,6 +81,7 @@ var onPostgres = map[string]string{
 	"TestServersBesideEachOther":      theOthers,
 	"TestBarrierOverProcesses":        theOthers,
 	"TestRecheckByAReplacedSnapshot":  theOthers,
+	"TestClaimsAtOnce":                theOthers,
 	"TestClaimWaitsForWritesUnderWay": theOthers,
 	"TestUseKeys":                     theOthers,
 	"TestPurgeOfTheDead":              theOthers,

@@ -110,6 +110,34 @@ func TestBarrierOverProcesses(t *testing.T) {
 	b.must(<-pushed)
 }
 
+// Of those who claim a lease at the same time one gets it.
+func TestClaimsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	processes := []*bundle{b, b.another()}
+	for range 30 {
+		var claims sync.WaitGroup
+		var mu sync.Mutex
+		var got []Lease
+		for i := range 8 {
+			claims.Go(func() {
+				l, ok, err := processes[i%2].Claim(t.Context(), "work", time.Hour)
+				b.must(err)
+				mu.Lock()
+				defer mu.Unlock()
+				if ok {
+					got = append(got, l)
+				}
+			})
+		}
+		claims.Wait()
+		if len(got) != 1 {
+			t.Fatalf("%d have it: %+v", len(got), got)
+		}
+		b.must(b.Release(t.Context(), got[0]))
+	}
+}
+
 // A lease goes to another only when what is being written under it is committed: the
 // heir finds all of it.
 func TestClaimWaitsForWritesUnderWay(t *testing.T) {
