@@ -67,10 +67,10 @@ func TestServersBesideEachOther(t *testing.T) {
 	b.servers("the next forgets what is gone", two)
 }
 
-// lockWaits reports whether a transaction waits for another.
-func (b *bundle) lockWaits() bool {
+// locksWaiting is how many transactions wait for another.
+func (b *bundle) locksWaiting() int64 {
 	return b.number(`SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-		WHERE NOT l.granted AND a.datname = current_database()`) > 0
+		WHERE NOT l.granted AND a.datname = current_database()`)
 }
 
 // A barrier waits for the pushes of other processes that were judged before it.
@@ -100,7 +100,7 @@ func TestBarrierOverProcesses(t *testing.T) {
 			t.Fatalf("the barrier did not wait: %v", err)
 		default:
 		}
-		return b.lockWaits()
+		return b.locksWaiting() > 0
 	})
 	close(release)
 	b.must(<-passed)
@@ -110,31 +110,42 @@ func TestBarrierOverProcesses(t *testing.T) {
 	b.must(<-pushed)
 }
 
-// Of those who claim a lease at the same time one gets it.
+// Of processes that see at the same time that a lease is free one gets it.
 func TestClaimsAtOnce(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	processes := []*bundle{b, b.another()}
-	for range 30 {
-		var claims sync.WaitGroup
-		var mu sync.Mutex
-		var got []Lease
-		for i := range 8 {
-			claims.Go(func() {
-				l, ok, err := processes[i%2].Claim(t.Context(), "work", time.Hour)
-				b.must(err)
-				mu.Lock()
-				defer mu.Unlock()
-				if ok {
-					got = append(got, l)
-				}
-			})
-		}
-		claims.Wait()
-		if len(got) != 1 {
-			t.Fatalf("%d have it: %+v", len(got), got)
-		}
-		b.must(b.Release(t.Context(), got[0]))
+	before, ok, err := b.Claim(t.Context(), "work", time.Hour)
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	b.must(b.Release(t.Context(), before))
+	locked, release := make(chan struct{}), make(chan struct{})
+	held := make(chan error, 1)
+	go func() { // whoever looks sees it free, and then has to wait
+		held <- b.write(b.ctx, everything, 0, func(t *tx) error {
+			err := t.fenced(Lease{Name: "work", Fence: before.Fence + 1})
+			close(locked)
+			<-release
+			return err
+		})
+	}()
+	<-locked
+	got := make(chan bool, 2)
+	for range 2 {
+		other := b.another()
+		go func() {
+			_, ok, err := other.Claim(other.ctx, "work", time.Hour)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- ok
+		}()
+	}
+	eventually(t, "both wait", func() bool { return b.locksWaiting() == 2 })
+	close(release)
+	b.must(<-held)
+	if <-got == <-got {
+		t.Error("both got it, or none")
 	}
 }
 
@@ -178,7 +189,7 @@ func TestClaimWaitsForWritesUnderWay(t *testing.T) {
 			t.Fatalf("the claim did not wait: %v", err)
 		default:
 		}
-		return b.lockWaits()
+		return b.locksWaiting() > 0
 	})
 	close(release)
 	b.must(<-claimed)
