@@ -23,6 +23,7 @@ type ImportRequest struct {
 	SHA256        saaf.SHA256           // of the one file, zero for not known: another content is not activated
 	Progress      func(dnd.Progress)
 	Aside         func() // called at the beginning of each goroutine that reads and writes files; nil is not
+	Spread        Spreading
 }
 
 // ImportResult is what an import found and made.
@@ -66,7 +67,7 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 			im.BaseSHA256 = baseOf(reg.Active)
 			// An overlay says what is otherwise than in its base. Made over damage it
 			// would say too little when the damage is mended.
-			if im.Base, err = OpenVerified(ctx, dir, reg.Active); err != nil {
+			if im.Base, err = OpenVerified(ctx, st, dir, reg.Active); err != nil {
 				return ImportResult{}, fmt.Errorf("the active snapshot %s cannot be opened, import a full set instead: %w", active, err)
 			}
 		}
@@ -78,16 +79,20 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 	if report.NoOp != 0 {
 		return ImportResult{Report: report, Snapshot: *reg.Active}, nil
 	}
+	made := snapshotRecord(report, reg.Active, req)
+	sp := &spreader{Spreading: req.Spread, store: st, dir: dir, snap: &made, aside: req.Aside}
+	sp.Warn = func(w string) { report.Warnings = append(report.Warnings, w) }
 	var snap saaf.Snapshot
 	var version int64
 	if req.SHA256 != (saaf.SHA256{}) && report.Files[0].SHA256 != req.SHA256 {
 		err = errUploadDamaged
-	} else {
-		snap, version, err = st.ActivateSnapshot(ctx, snapshotRecord(report, reg.Active, req), active, store.Cause{By: req.By, Import: req.Import, Lease: req.Lease})
+	} else if err = sp.spread(ctx); err == nil {
+		snap, version, err = st.ActivateSnapshot(ctx, made, active, store.Cause{By: req.By, Import: req.Import, Lease: req.Lease})
 	}
 	// Also after a failure and for a caller who has gone: what was built for
 	// nothing must not stay.
-	if perr := lock.prune(context.WithoutCancel(ctx), st, keepSnapshots); perr != nil {
+	ending := context.WithoutCancel(ctx)
+	if perr := errors.Join(sp.settle(ending), tidyStore(ending, st), lock.prune(ending, st, keepSnapshots)); perr != nil {
 		report.Warnings = append(report.Warnings, "old snapshot files could not be removed: "+perr.Error())
 	}
 	if err != nil {

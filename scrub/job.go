@@ -30,17 +30,22 @@ func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir stri
 	}
 	path := filepath.Join(uploadDir, im.File)
 	var recorded time.Time
+	record := func(stage string, done, total int64) {
+		if time.Since(recorded) < importRecordEvery {
+			return
+		}
+		recorded = time.Now()
+		im.Stage, im.BytesDone, im.BytesTotal = stage, done, total
+		// Only for people who look: the next one tries again.
+		_ = st.ImportMoved(ctx, l, id, im.ImportProgress)
+	}
 	req := ImportRequest{
 		Files: []string{path}, Mode: im.Mode, EffectiveDate: im.EffectiveDate, Override: im.Override, By: im.By, Import: id, Lease: l, SHA256: im.SHA256, Aside: aside,
 		Progress: func(p dnd.Progress) {
-			if time.Since(recorded) < importRecordEvery {
-				return
-			}
-			recorded = time.Now()
-			im.Stage, im.BytesDone, im.BytesTotal, im.Rows = string(p.Stage), p.BytesDone, p.BytesTotal, p.Rows
-			// Only for people who look: the next one tries again.
-			_ = st.ImportMoved(ctx, l, id, im.ImportProgress)
+			im.Rows = p.Rows
+			record(string(p.Stage), p.BytesDone, p.BytesTotal)
 		},
+		Spread: Spreading{Progress: func(p SpreadProgress) { record(string(p.Stage), p.BytesDone, p.BytesTotal) }},
 	}
 	res, err := Import(ctx, st, registryDir, req)
 	// Another one was quicker: nobody should have to send the file again for that.

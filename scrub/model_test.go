@@ -373,7 +373,7 @@ func (m *model) rollBack() {
 	if to == nil {
 		return // to the history before, of which this one knows nothing
 	}
-	snap, _, err := RollBack(m.b.t.Context(), m.b.store, m.b.dir, saaf.By{Actor: "test"}, "a wrong file")
+	snap, _, err := RollBack(m.b.t.Context(), m.b.store, m.b.dir, saaf.By{Actor: "test"}, "a wrong file", Spreading{})
 	if slices.ContainsFunc(to.files, func(sha saaf.SHA256) bool { return !m.kept[sha] }) {
 		if saaf.ErrorCode(err) != saaf.Conflict {
 			m.Fatalf("rolled back to %v, %v, where nothing is kept", snap.ID, err)

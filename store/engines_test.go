@@ -78,19 +78,41 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
-	"TestServersBesideEachOther":      theOthers,
-	"TestBarrierOverProcesses":        theOthers,
-	"TestRecheckByAReplacedSnapshot":  theOthers,
-	"TestClaimsAtOnce":                theOthers,
-	"TestClaimWaitsForWritesUnderWay": theOthers,
-	"TestUseKeys":                     theOthers,
-	"TestPurgeOfTheDead":              theOthers,
+	"TestClaimsAtOnce":                    theOthers,
+	"TestServersBesideEachOther":          theOthers,
+	"TestBarrierOverProcesses":            theOthers,
+	"TestRecheckByAReplacedSnapshot":      theOthers,
+	"TestClaimWaitsForWritesUnderWay":     theOthers,
+	"TestUseKeys":                         theOthers,
+	"TestPurgeOfTheDead":                  theOthers,
+	"TestPostgresTakesEveryStatement":     "prepares statements, for which it does not matter where rows are",
+	"TestCommitOfUnknownOutcome":          theLink,
+	"TestCommitOfUnknownOutcomeOvertaken": theLink,
+	"TestAnswersOutliveReads":             theLink,
+	"TestCodesOfFailure":                  theLink,
+	"TestDeadlock":                        theLink,
+	"TestIsolationIsOurs":                 theLink,
+	"TestNodeNumbers":                     theNodes,
+	"TestNodeNumberIsLost":                theNodes,
+	"TestServerGoesAway":                  theLink,
+	"TestServerStaysAway":                 theLink,
 }
 
-const theOthers = "several processes serve from one database, each with a data directory of its own"
+const (
+	theOthers = "several processes serve from one database, each with a data directory of its own"
+	theLink   = "about a connection that can be lost, for which it does not matter where rows are"
+	theNodes  = "node numbers are leased where several processes run, for which it does not matter where rows are"
+)
 
 // onPartitions are tests of the partitions.
-var onPartitions = map[string]string{}
+var onPartitions = map[string]string{
+	"TestPartitions":                   thePartitions,
+	"TestPartitionRule":                thePartitions,
+	"TestWatcher":                      "what it watches for matters there",
+	"TestTransactionsTouchOneCampaign": "what it watches for matters there",
+}
+
+const thePartitions = "there are partitions to look into"
 
 func TestEngineTestsAreThere(t *testing.T) {
 	t.Parallel()
@@ -151,7 +173,7 @@ func (b *bundle) pass(d time.Duration) {
 		b.clock.move(d)
 		return
 	}
-	time.Sleep(d)
+	<-time.After(d)
 }
 
 // until waits for something to come true that others are about to do, in a test in

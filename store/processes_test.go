@@ -144,8 +144,8 @@ func TestClaimsAtOnce(t *testing.T) {
 	eventually(t, "both wait", func() bool { return b.locksWaiting() == 2 })
 	close(release)
 	b.must(<-held)
-	if <-got == <-got {
-		t.Error("both got it, or none")
+	if one, two := <-got, <-got; one == two {
+		t.Errorf("both got the same answer, %v", one)
 	}
 }
 

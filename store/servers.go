@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"saaf"
@@ -19,6 +20,14 @@ type Server struct {
 	Snapshot  saaf.SnapshotID // the snapshot it answers from, 0 for none
 	Problem   string          // why it does not serve the active snapshot
 	Alive     bool            // it was seen in the last seconds
+
+	Prepared []saaf.SHA256 // newest files of the snapshots that it can answer from at once
+	Fetched  int64         // bytes that are there of the files it fetches
+}
+
+// String says which server it is.
+func (sv *Server) String() string {
+	return fmt.Sprintf("server %s (pid %d on %s, %s)", sv.ID, sv.PID, sv.Host, sv.Address)
 }
 
 const (
@@ -29,8 +38,8 @@ const (
 )
 
 const sqlInsertServer = `
-	INSERT INTO servers (id, pid, host, address, started_at, seen_at, version, snapshot_id, problem)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`
+	INSERT INTO servers (id, pid, host, address, started_at, seen_at, version, snapshot_id, problem, prepared, fetched)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
 
 // RegisterServer adds the server that this process is, and forgets those that have
 // died. In an embedded store that is all others, and what they had leased is free:
@@ -57,7 +66,8 @@ func (s *Store) RegisterServer(ctx context.Context, sv Server) (Server, error) {
 }
 
 func (t *tx) insertServer(sv *Server) error {
-	_, err := t.exec(sqlInsertServer, sv.ID, sv.PID, sv.Host, sv.Address, sv.StartedAt, sv.SeenAt, sv.Version, sv.Snapshot, sv.Problem)
+	_, err := t.exec(sqlInsertServer, sv.ID, sv.PID, sv.Host, sv.Address, sv.StartedAt, sv.SeenAt, sv.Version, sv.Snapshot, sv.Problem,
+		joinHashes(sv.Prepared), sv.Fetched)
 	return err
 }
 
@@ -71,13 +81,14 @@ func (t *tx) forgetServers(now time.Time) error {
 // servers run it forgets those that have died, and brings this one back, should the
 // others have taken it for dead.
 func (s *Store) Beat(ctx context.Context, sv Server) error {
-	const sqlBeat = `UPDATE servers SET seen_at = $1, version = $2, snapshot_id = $3, problem = $4 WHERE id = $5`
+	const sqlBeat = `
+		UPDATE servers SET seen_at = $1, version = $2, snapshot_id = $3, problem = $4, prepared = $5, fetched = $6 WHERE id = $7`
 	err := s.write(ctx, beside, 1, func(t *tx) error {
 		now, err := s.engine.clock(t.conn)
 		if err != nil {
 			return err
 		}
-		n, err := t.exec(sqlBeat, now, sv.Version, sv.Snapshot, sv.Problem, sv.ID)
+		n, err := t.exec(sqlBeat, now, sv.Version, sv.Snapshot, sv.Problem, joinHashes(sv.Prepared), sv.Fetched, sv.ID)
 		if err != nil || !t.shared {
 			return err
 		}
@@ -106,7 +117,7 @@ func (s *Store) RemoveServer(ctx context.Context, id saaf.ServerID) error {
 // the next one starts or, where several run, until it was not seen for a minute.
 func (s *Store) Servers(ctx context.Context) (list []Server, err error) {
 	const sqlServers = `
-		SELECT id, pid, host, address, started_at, seen_at, version, snapshot_id, problem
+		SELECT id, pid, host, address, started_at, seen_at, version, snapshot_id, problem, prepared, fetched
 		  FROM servers ORDER BY id`
 	err = s.read(ctx, func(conn session) error {
 		list = nil
@@ -118,6 +129,7 @@ func (s *Store) Servers(ctx context.Context) (list []Server, err error) {
 			sv := Server{
 				ID: saaf.ServerID(r.int64()), PID: r.int(), Host: r.text(), Address: r.text(),
 				StartedAt: r.time(), SeenAt: r.time(), Version: r.int64(), Snapshot: saaf.SnapshotID(r.int64()), Problem: r.text(),
+				Prepared: splitHashes(r.bytes()), Fetched: r.int64(),
 			}
 			sv.Alive = now.Sub(sv.SeenAt) < serverSilent
 			list = append(list, sv)

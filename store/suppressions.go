@@ -57,6 +57,9 @@ type Suppressed struct {
 func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, list []NewSuppression, by saaf.By) (made []Suppressed, err error) {
 	made = make([]Suppressed, 0, len(list))
 	rows, err := s.suppressionRows(ctx)
+	if err == nil && s.engine.shared() {
+		err = s.ownCampaigns(ctx, tenant, env, list)
+	}
 	if err != nil {
 		return nil, wrap("suppress", err)
 	}
@@ -90,6 +93,22 @@ func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 		made = append(made, done...)
 	}
 	return made, nil
+}
+
+// ownCampaigns checks that the campaigns of a list are the tenant's, where one
+// transaction does not touch several. One that is deleted meanwhile has a list that
+// blocks nothing.
+func (s *Store) ownCampaigns(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, list []NewSuppression) error {
+	seen := make(map[saaf.CampaignID]bool)
+	for i := range list {
+		if n := &list[i]; n.Scope == saaf.CampaignScope && !seen[n.Campaign] {
+			if _, err := s.Campaign(ctx, tenant, env, n.Campaign); err != nil {
+				return err
+			}
+			seen[n.Campaign] = true
+		}
+	}
+	return nil
 }
 
 // spreadMade has every campaign take what was put on the lists, where the transaction
@@ -150,6 +169,9 @@ func (t *tx) suppress(tenant saaf.TenantID, env saaf.Environment, n *NewSuppress
 	case saaf.TenantScope:
 		s.CampaignID = 0
 	case saaf.CampaignScope:
+		if t.shared {
+			break // see ownCampaigns
+		}
 		if _, err := readCampaign(t.conn, tenant, env, n.Campaign); err != nil {
 			return Suppressed{}, err
 		}

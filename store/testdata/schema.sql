@@ -220,7 +220,7 @@ CREATE TABLE servers (
   version     BIGINT NOT NULL,
   snapshot_id BIGINT,
   problem     TEXT   NOT NULL -- why the active snapshot is not served; empty when all is well
-, node     BIGINT NOT NULL DEFAULT 0, prepared BLOB);
+, node     BIGINT NOT NULL DEFAULT 0, prepared BLOB, fetched  BIGINT NOT NULL DEFAULT 0);
 
 CREATE TABLE snapshot_blocks (
   sha256 BLOB   NOT NULL, -- of the whole file
@@ -245,7 +245,8 @@ CREATE TABLE snapshot_uploads (
   bytes      BIGINT NOT NULL,
   base       BLOB,            -- of an overlay: the file it lies over
   ready      BIGINT NOT NULL,
-  created_at BIGINT NOT NULL
+  pending    BIGINT NOT NULL,
+  touched_at BIGINT NOT NULL  -- moves while somebody works on it
 );
 
 CREATE TABLE snapshots (

@@ -238,6 +238,7 @@ servers
   problem text NOT NULL
   node bigint NOT NULL DEFAULT 0
   prepared bytea
+  fetched bigint NOT NULL DEFAULT 0
   CONSTRAINT servers_pkey PRIMARY KEY (id)
 
 snapshot_blocks
@@ -262,7 +263,8 @@ snapshot_uploads
   bytes bigint NOT NULL
   base bytea
   ready bigint NOT NULL
-  created_at bigint NOT NULL
+  pending bigint NOT NULL
+  touched_at bigint NOT NULL
   CONSTRAINT snapshot_uploads_pkey PRIMARY KEY (sha256)
 
 snapshots
