@@ -17,7 +17,8 @@ import (
 
 // everybody is what the database knows: the totals of each minute and key.
 type everybody struct {
-	takes time.Duration // each word
+	sleep func(time.Duration) // that of the bubble
+	takes time.Duration       // each word
 	fails error
 	words atomic.Int64
 
@@ -27,7 +28,7 @@ type everybody struct {
 
 func (e *everybody) spend(ctx context.Context, minute int64, used []store.KeyUse) (totals []store.KeyUse, err error) {
 	e.words.Add(1)
-	<-time.After(e.takes / 2)
+	e.sleep(e.takes / 2)
 	if e.fails != nil {
 		return nil, e.fails
 	}
@@ -43,7 +44,7 @@ func (e *everybody) spend(ctx context.Context, minute int64, used []store.KeyUse
 		totals = append(totals, store.KeyUse{Key: u.Key, Requests: e.used[minute][u.Key]})
 	}
 	e.mu.Unlock()
-	<-time.After(e.takes - e.takes/2)
+	e.sleep(e.takes - e.takes/2)
 	return totals, nil
 }
 
@@ -77,7 +78,7 @@ func (e *everybody) together(processes int, key *saaf.Key, loads []load) outcome
 				break // every request ends in the minute in which it began
 			}
 			requests.Go(func() {
-				<-time.After(time.Until(begin.Add(at)))
+				e.sleep(time.Until(begin.Add(at)))
 				now := time.Now()
 				_, err := limiters[load.process].Take(ctx, key, now)
 				mu.Lock()
@@ -113,6 +114,7 @@ func TestProcessesShareALimit(t *testing.T) {
 		}), 1, 6).Draw(rt, "loads")
 		var out outcome
 		synctest.Test(t, func(*testing.T) {
+			e.sleep = time.Sleep
 			out = e.together(processes, &saaf.Key{ID: 1, RateLimit: limit}, loads)
 		})
 		for minute, offered := range out.offered {
@@ -129,7 +131,7 @@ func TestProcessesShareALimit(t *testing.T) {
 func TestRemainingOfASharedLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &everybody{takes: 2 * time.Millisecond}
+		e := &everybody{sleep: time.Sleep, takes: 2 * time.Millisecond}
 		l := sharedLimiter(e.spend)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -163,6 +165,7 @@ func TestLimitsWithoutTheDatabase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
+				e.sleep = time.Sleep
 				begin := time.Now()
 				out := e.together(2, &saaf.Key{ID: 1, RateLimit: 600}, []load{
 					{process: 0, count: 700, every: 5 * time.Millisecond},
@@ -188,7 +191,7 @@ func TestLimitsWithoutTheDatabase(t *testing.T) {
 func TestHowLongRequestsWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &everybody{takes: time.Minute}
+		e := &everybody{sleep: time.Sleep, takes: time.Minute}
 		l := sharedLimiter(e.spend)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
