@@ -78,6 +78,7 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
+	"TestClaimsAtOnce":                    theOthers,
 	"TestServersBesideEachOther":          theOthers,
 	"TestBarrierOverProcesses":            theOthers,
 	"TestRecheckByAReplacedSnapshot":      theOthers,

@@ -23,6 +23,7 @@ var fanOuts = map[string]string{
 	"sqlUnchecked":          whichHaveWork,
 	"sqlDeletedCampaigns":   whichHaveWork,
 	"sqlEveryonesCampaigns": whichHaveWork,
+	"sqlCampaignsThere":     whichHaveWork,
 	"sqlCampaignsOfTenant":  whichHaveWork,
 	"sqlEveryCampaign":      whichHaveWork,
 	"sqlCampaignsThere":     whichHaveWork,
