@@ -3,6 +3,8 @@ package store
 import (
 	"testing"
 	"time"
+
+	"saaf"
 )
 
 func TestServers(t *testing.T) {
@@ -25,7 +27,8 @@ func TestServers(t *testing.T) {
 		servers("one", dead)
 
 		time.Sleep(time.Second)
-		mine := Server{PID: 8, Host: "h2", Address: "[::1]:2", Version: 4, Snapshot: 9, Problem: "file is missing"}
+		mine := Server{PID: 8, Host: "h2", Address: "[::1]:2", Version: 4, Snapshot: 9, Problem: "file is missing",
+			Prepared: []saaf.SHA256{{1}, {2}}, Fetched: 7}
 		mine.ID, err = b.RegisterServer(t.Context(), mine)
 		b.must(err)
 		mine.StartedAt, mine.SeenAt = time.Now().UTC(), time.Now().UTC()
@@ -35,7 +38,7 @@ func TestServers(t *testing.T) {
 		}
 
 		time.Sleep(time.Second)
-		mine.Version, mine.Snapshot, mine.Problem = 5, 0, ""
+		mine.Version, mine.Snapshot, mine.Problem, mine.Prepared, mine.Fetched = 5, 0, "", []saaf.SHA256{{3}}, 0
 		b.must(b.Beat(t.Context(), mine))
 		mine.SeenAt = time.Now().UTC()
 		servers("after a heartbeat", mine)
