@@ -37,7 +37,7 @@ func (s *Store) AgedLeads(ctx context.Context, campaign saaf.CampaignID, a Aged,
 	const sqlAgedLeads = `
 		SELECT id, phone, status, reason FROM leads
 		 WHERE campaign_id = $1 AND id > $2 AND status < $3
-		   AND (reason = $4 AND (checked_at < $5 OR snapshot_id IS NULL AND $6) OR reason IN ($7, $8) AND checked_at < $9)
+		   AND (reason = $4 AND (checked_at < $5 OR snapshot_id IS NULL AND $6 = 1) OR reason IN ($7, $8) AND checked_at < $9)
 		 ORDER BY id LIMIT $10`
 	err = s.read(ctx, func(conn session) error {
 		list = nil
@@ -55,7 +55,7 @@ func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign sa
 	const sqlCountAged = `
 		SELECT count(*) FROM leads l
 		 WHERE l.campaign_id = $1 AND l.reason = $2
-		   AND (coalesce(l.checked_at, 0) < coalesce($3, 0) OR l.snapshot_id IS NULL AND $4)
+		   AND (coalesce(l.checked_at, 0) < coalesce(CAST($3 AS BIGINT), 0) OR l.snapshot_id IS NULL AND $4 = 1)
 		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $5 AND c.deleted_at IS NULL)`
 	err = s.read(ctx, func(conn session) error {
 		return conn.query(sqlCountAged, func(r row) error {

@@ -65,7 +65,7 @@ func leadsQuery(tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, be
 		w.and("l.status = ?", *f.Status)
 	}
 	if f.Clean != nil {
-		condition := "(l.reason <> ? OR coalesce(l.checked_at, 0) < coalesce(?, 0) OR l.snapshot_id IS NULL AND ?)"
+		condition := "(l.reason <> ? OR coalesce(l.checked_at, 0) < coalesce(CAST(? AS BIGINT), 0) OR l.snapshot_id IS NULL AND ? = 1)"
 		if *f.Clean {
 			condition = "NOT " + condition
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,10 +30,11 @@ const countSlots = 64
 func openPostgres(ctx context.Context, s *Store) error {
 	cfg, err := pgxpool.ParseConfig(s.cfg.URL)
 	if err != nil {
-		return fmt.Errorf("the database URL must be like postgres://user@host:5432/name: %w", err) // without its password
+		return fmt.Errorf("the database URL must be like postgres://user@host:5432/name: %s", withoutURL(err))
 	}
 	cfg.MaxConns = int32(s.cfg.Readers + s.cfg.Writers + 1)
 	cfg.ConnConfig.RuntimeParams["application_name"] = "saaf"
+	cfg.ConnConfig.Tracer = s.cfg.tracer
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
@@ -46,6 +48,16 @@ func openPostgres(ctx context.Context, s *Store) error {
 		return fmt.Errorf("open the database %s: %w", cfg.ConnConfig.Database, interrupted(ctx, err))
 	}
 	return nil
+}
+
+// withoutURL is why a URL cannot be read, without a word of it: where it cannot be
+// read, nobody knows which part is the password.
+func withoutURL(err error) string {
+	text := err.Error()
+	if wrong, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
+		return strings.ReplaceAll(text, "cannot parse `"+wrong.ConnString+"`: ", "")
+	}
+	return text
 }
 
 func (e *postgres) prepare(ctx context.Context) error {
@@ -62,14 +74,16 @@ func (e *postgres) prepare(ctx context.Context) error {
 	if err := e.migrate(ctx); err != nil {
 		return err
 	}
-	if err := e.lease(ctx); err != nil {
-		return err
-	}
-	e.store.server = saaf.ServerID(e.store.ids.Next())
-	return nil
+	return e.lease(ctx)
 }
 
 func (e *postgres) shared() bool { return true }
+
+// clock is that of the database.
+func (e *postgres) clock(conn session) (time.Time, error) {
+	now, err := databaseClock(conn)
+	return time.UnixMilli(now).UTC(), err
+}
 
 func (e *postgres) read(ctx context.Context, fn func(session) error) error {
 	conn, err := e.pool.Acquire(ctx)

@@ -113,6 +113,7 @@ func TestUnknownSettings(t *testing.T) {
 		"SAAF_SERVICE_SKIP_DND=1":           false,
 		"SAAF_PORT_DISABLE_CHECK=1":         false,
 		"SAAF_REGISTRY_CHECK=":              false,
+		"SAAF_DATABASE_NAME=saaf":           false,
 	} {
 		if err := knownSettings([]string{env}); (err == nil) != known {
 			t.Errorf("%s: %v", env, err)
