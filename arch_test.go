@@ -406,6 +406,10 @@ func (f *file) selectors() iter.Seq2[*ast.SelectorExpr, bool] {
 				if fun, ok := n.Fun.(*ast.SelectorExpr); ok && fun.Sel.Name == "Test" && f.isPackage(fun.X, "testing/synctest") {
 					bubble = n.End()
 				}
+				// That of store's tests, which run on engines without such a clock too.
+				if fun, ok := n.Fun.(*ast.Ident); ok && fun.Name == "timeless" && f.pkg.name == "store" {
+					bubble = n.End()
+				}
 			case *ast.SelectorExpr:
 				if !yield(n, n.Pos() < bubble) {
 					return

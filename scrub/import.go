@@ -19,6 +19,7 @@ type ImportRequest struct {
 	Override      string                // why refusals that can be lifted shall be lifted
 	By            saaf.By               // who imports
 	Import        saaf.RegistryImportID // the import over the API that this is, 0 for none
+	Lease         store.Lease           // of whoever does that import
 	SHA256        saaf.SHA256           // of the one file, zero for not known: another content is not activated
 	Progress      func(dnd.Progress)
 	Aside         func()    // called at the beginning of each goroutine that reads and writes files; nil is not
@@ -73,7 +74,7 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 	}
 	report, err := im.Run(ctx)
 	if err != nil {
-		return ImportResult{Report: report}, errors.Join(err, recordRefusal(ctx, st, report, req.By))
+		return ImportResult{Report: report}, errors.Join(err, recordRefusal(ctx, st, report, req))
 	}
 	if report.NoOp != 0 {
 		return ImportResult{Report: report, Snapshot: *reg.Active}, nil
@@ -86,7 +87,7 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 	if req.SHA256 != (saaf.SHA256{}) && report.Files[0].SHA256 != req.SHA256 {
 		err = errUploadDamaged
 	} else if err = sp.spread(ctx); err == nil {
-		snap, version, err = st.ActivateSnapshot(ctx, made, active, store.Cause{By: req.By, Import: req.Import})
+		snap, version, err = st.ActivateSnapshot(ctx, made, active, store.Cause{By: req.By, Import: req.Import, Lease: req.Lease})
 	}
 	// Also after a failure and for a caller who has gone: what was built for
 	// nothing must not stay.
@@ -141,7 +142,7 @@ type refusalFact struct {
 }
 
 // recordRefusal leaves evidence of a refusal, if there was one.
-func recordRefusal(ctx context.Context, st *store.Store, r *dnd.Report, by saaf.By) error {
+func recordRefusal(ctx context.Context, st *store.Store, r *dnd.Report, req ImportRequest) error {
 	if r == nil || len(r.Refusals) == 0 {
 		return nil
 	}
@@ -154,5 +155,5 @@ func recordRefusal(ctx context.Context, st *store.Store, r *dnd.Report, by saaf.
 		refusal.Sentence = saaf.MaskNumbers(refusal.Sentence)
 		fact.Refusals = append(fact.Refusals, refusal)
 	}
-	return st.RecordRefusal(context.WithoutCancel(ctx), by, fact)
+	return st.RecordRefusal(context.WithoutCancel(ctx), req.Lease, req.By, fact)
 }

@@ -435,7 +435,7 @@ func (m *model) lift() {
 // expire ends what is over in half a day.
 func (m *model) expire() {
 	later := time.Now().Add(12 * time.Hour)
-	if _, err := m.b.store.ExpireSuppressions(m.b.t.Context(), later, 100, saaf.SourceFile, m.b.find); err != nil {
+	if _, err := m.b.store.ExpireSuppressions(m.b.t.Context(), store.Lease{}, later, 100, saaf.SourceFile, m.b.find); err != nil {
 		m.Fatal(err)
 	}
 	for p, o := range m.optOuts {

@@ -103,7 +103,7 @@ func (b *bundle) serves(d *deployment, able bool) *node {
 	d.nodes++
 	n := &node{bundle: b, row: store.Server{PID: d.nodes, Host: fmt.Sprintf("node-%d", d.nodes), Address: "127.0.0.1:8080"}}
 	var err error
-	if n.row.ID, err = b.store.RegisterServer(b.t.Context(), n.row); err != nil {
+	if n.row, err = b.store.RegisterServer(b.t.Context(), n.row); err != nil {
 		b.t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.t.Context()))

@@ -28,7 +28,8 @@ type Config struct {
 	// Importer does one import that came over the API, by [RunImport] in a process
 	// of its own: a large import then takes neither memory nor, where that process
 	// is nice, time from requests. Nil does it in this process.
-	Importer func(context.Context, saaf.RegistryImportID) error
+	// It writes under the lease.
+	Importer func(context.Context, store.Lease, saaf.RegistryImportID) error
 }
 
 // Service keeps the registry of this process and the leads of the store in step
@@ -39,10 +40,11 @@ type Service struct {
 	source   *scrubber.Source // nil for none
 	dir      string
 	uploads  string
-	importer func(context.Context, saaf.RegistryImportID) error
+	importer func(context.Context, store.Lease, saaf.RegistryImportID) error
 	log      *slog.Logger
 
 	imports   bell     // rung when an import was queued
+	awaited   absences // owned by RunImports
 	uploading sync.Map // names of files that are still arriving
 
 	loading sync.Mutex // held by Load from its look at the store to the swap

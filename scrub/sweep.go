@@ -150,7 +150,7 @@ func (sw *sweep) record(ctx context.Context, now bool) error {
 		return nil
 	}
 	sw.recorded = time.Now()
-	return patiently(ctx, func() error { return sw.store.SweepProgress(ctx, sw.progress) })
+	return patiently(ctx, func() error { return sw.store.SweepProgress(ctx, sw.memory.lease, sw.progress) })
 }
 
 // ask has the outside checker answer for leads that the file has judged in run:

@@ -96,7 +96,7 @@ func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
 		if v.Pending, err = pendingSnapshots(ctx, st); err != nil {
 			return err
 		}
-		servers, _, err := c.running(ctx, st)
+		servers, _, err := st.Running(ctx)
 		if err != nil {
 			return err
 		}

@@ -146,10 +146,11 @@ func (s *server) start(ctx context.Context) error {
 			return err
 		})
 	}
+	run(s.auth.Run)
 	run(s.scrub.Run)
 	run(s.scrub.RunImports)
+	run(s.purge)
 	run(s.scrub.RunPreparing)
-	run(s.store.RunPurge)
 	run(s.store.RunWriteBack)
 	run(s.finishErasures)
 	run(s.watch)
@@ -245,7 +246,7 @@ func (s *server) register(ctx context.Context) error {
 		PID: os.Getpid(), Host: host, Address: s.listener.Addr().String(),
 		Version: serving.Version, Snapshot: serving.Snapshot, Problem: serving.Problem,
 	}
-	s.row.ID, err = s.store.RegisterServer(ctx, s.row)
+	s.row, err = s.store.RegisterServer(ctx, s.row)
 	return err
 }
 

@@ -21,9 +21,12 @@ CREATE TABLE nodes (
 CREATE TABLE leases (
   name   TEXT   NOT NULL PRIMARY KEY,
   holder BIGINT NOT NULL, -- the server
-  fence  BIGINT NOT NULL, -- grows whenever another takes it
-  until  BIGINT NOT NULL
+  fence  BIGINT NOT NULL, -- grows whenever it is claimed or given back
+  until  BIGINT NOT NULL  -- by the clock of the database; 0 when it was given back
 );
+
+-- The file of an import lies on the disk of the server that it came to.
+ALTER TABLE registry_imports ADD COLUMN server_id BIGINT NOT NULL DEFAULT 0;
 
 -- The chains of the ledger. A sealed one will not grow: the process that wrote it is
 -- gone, and a checkpoint names its last entry.
@@ -64,8 +67,10 @@ CREATE TABLE snapshot_uploads (
   touched_at BIGINT NOT NULL  -- moves while somebody works on it
 );
 
--- Requests that a key has made, all processes together, in the window.
+-- Requests that keys have made, all processes together, in each minute.
 CREATE TABLE key_usage (
-  key_id BIGINT NOT NULL PRIMARY KEY,
-  used   BIGINT NOT NULL -- ever
+  key_id BIGINT NOT NULL,
+  minute BIGINT NOT NULL, -- since 1970-01-01
+  used   BIGINT NOT NULL,
+  PRIMARY KEY (key_id, minute)
 );
