@@ -247,3 +247,50 @@ func TestServerStartsWithNothing(t *testing.T) {
 		t.Errorf("checked on a machine that has nothing: %s", check)
 	}
 }
+
+// A file that is uploaded to one server, and a roll-back that another is asked for,
+// reach both.
+func TestUploadReachesBothServers(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, pgtest.Empty(t), 2)
+	var operator struct{ Key string }
+	if err := json.Unmarshal(c.command("--json", "key", "create", "--tenant", c.servers[0].TenantID, "--operator"), &operator); err != nil {
+		t.Fatal(err)
+	}
+	var ids []string
+	for n := range 2 {
+		file, err := os.Open(wideFile(t, 40, n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer file.Close()
+		to := c.api(n, operator.Key)
+		im, err := to.ImportRegistry(t.Context(), file, client.RegistryFile{Mode: "full", EffectiveDate: saaf.DateOf(time.Now()).String(), Override: "a trial"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "the import ends", func() bool {
+			im, err = to.RegistryImport(t.Context(), im.ID)
+			if err != nil || im.State == "failed" || im.State == "refused" {
+				t.Fatalf("%+v, %v", im, err)
+			}
+			return im.State == "completed"
+		})
+		if w := strings.Join(im.Warnings, " "); strings.Contains(w, "server") {
+			t.Errorf("a server was left behind: %s", w)
+		}
+		for i := range c.servers {
+			c.answersFrom(i, operator.Key, im.SnapshotID)
+		}
+		ids = append(ids, im.SnapshotID)
+	}
+	if st, err := c.api(0, operator.Key).RollBackRegistry(t.Context(), "a trial"); err != nil || st.ID != ids[0] {
+		t.Fatalf("rolled back to %s, %v", st.ID, err)
+	}
+	for i := range c.servers {
+		c.answersFrom(i, operator.Key, ids[0])
+		if strings.Contains(c.servers[i].Log(), "answering unknown") {
+			t.Errorf("server %d was without the active snapshot:\n%s", i, c.servers[i].Log())
+		}
+	}
+}
