@@ -23,26 +23,11 @@ import (
 	"saaf/dnd"
 	"saaf/intake"
 	"saaf/internal/apptest"
-	"saaf/internal/pgtest"
 	"saaf/scrub"
 	"saaf/store"
 )
 
 var update = flag.Bool("update", false, "rewrite golden files")
-
-func TestMain(m *testing.M) { os.Exit(pgtest.RunOn(m, embeddedOnly, pgtest.Postgres)) }
-
-// embeddedOnly are the tests of this package in which days pass, by a clock that jumps: a
-// server has no part in it, and a process on one renews its node number every five
-// seconds of them.
-var embeddedOnly = map[string]string{
-	"TestGolden":                 "ten days pass",
-	"TestCheckDND":               "eight days pass",
-	"TestReleaseWithoutAnAnswer": "eight days pass",
-	"TestDNDReport":              "eight days pass",
-	"TestVerdictsGrowOld":        "seven days pass",
-	"TestRegistryAndReadiness":   "seven days pass",
-}
 
 // bundle is an API over a store of its own, with one tenant and a live key that
 // has all ordinary scopes and a limit nobody meets.

@@ -1,6 +1,7 @@
 package scrub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -207,7 +208,7 @@ func (ev *Evidence) readLedger(ctx context.Context, st *store.Store, req Evidenc
 		at := writtenAt(&e)
 		return at.Before(req.From) || !req.To.IsZero() && !at.Before(req.To)
 	})
-	slices.SortFunc(rows, func(a, b saaf.EntryRow) int { return int(a.Seq - b.Seq) })
+	slices.SortFunc(rows, func(a, b saaf.EntryRow) int { return cmp.Compare(a.ID, b.ID) })
 	for i := range rows {
 		decisions, facts, err := ev.says(&rows[i].Entry)
 		if err != nil {

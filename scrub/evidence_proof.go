@@ -3,6 +3,7 @@ package scrub
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"saaf"
@@ -27,12 +28,13 @@ type pathLimits struct {
 //
 // The content hash of an entry is SHA-256 of "saaf ledger entry 1", a zero byte, the
 // length of the head as 8 bytes, big end first, the head and the body. The hash of
-// an entry is SHA-256 of the hash before it and its content hash. Entries that one
-// checkpoint covers stand behind each other: the path of each leads to the next of
-// them, and that of the last to the hash that the checkpoint signed.
+// an entry is SHA-256 of the hash before it in its chain and its content hash. The head
+// says which chain that is: its writer. Entries of one chain that one checkpoint covers
+// stand behind each other: the path of each leads to the next of them, and that of the
+// last to the hash that the checkpoint signed for the chain.
 type EvidenceProof struct {
 	PublicKey   string               `json:"public_key"` // Ed25519, in base64
-	Entries     []EvidenceEntry      `json:"entries"`    // whole, in the order of the chain
+	Entries     []EvidenceEntry      `json:"entries"`    // whole, in the order of their ids, which is that of each chain
 	Checkpoints []EvidenceCheckpoint `json:"checkpoints"`
 }
 
@@ -40,12 +42,12 @@ type EvidenceProof struct {
 // hashes.
 type EvidenceEntry struct {
 	ID         saaf.EntryID  `json:"id"`
-	Seq        int64         `json:"seq"`
-	Before     saaf.SHA256   `json:"before"` // hash of the entry before, zero for the first
+	Seq        int64         `json:"seq"`    // in its chain
+	Before     saaf.SHA256   `json:"before"` // hash of the entry before, zero for the first of a chain
 	Hash       saaf.SHA256   `json:"hash"`
 	Head       string        `json:"head"`       // JSON, exactly as it was hashed
 	Body       []byte        `json:"body"`       // packed decisions, in base64
-	Path       []saaf.SHA256 `json:"path"`       // content hashes of the entries between this and the next, or the checkpoint
+	Path       []saaf.SHA256 `json:"path"`       // content hashes of the entries of the chain between this and the next, or what the checkpoint names
 	Checkpoint int64         `json:"checkpoint"` // that covers it; 0: none, or the path would be longer than this form allows (100,000 to a checkpoint, 500,000 in all), and saaf audit verify on the whole ledger must prove it
 }
 
@@ -58,25 +60,49 @@ type EvidenceCheckpoint struct {
 
 // prove puts the entries into the export with the way from each to a checkpoint.
 func (ev *Evidence) prove(ctx context.Context, st *store.Store, entries []saaf.EntryRow, limits pathLimits) error {
-	ev.Proof = EvidenceProof{PublicKey: saaf.EncodeKey(st.PublicKey()), Entries: []EvidenceEntry{}, Checkpoints: []EvidenceCheckpoint{}}
+	ev.Proof = EvidenceProof{PublicKey: saaf.EncodeKey(st.PublicKey()), Entries: make([]EvidenceEntry, len(entries)), Checkpoints: []EvidenceCheckpoint{}}
+	chains := make(map[int64]*provenChain)
 	for i := range entries {
 		e := &entries[i]
-		before, err := st.EntryBefore(ctx, e.ID)
+		before, err := st.EntryBefore(ctx, e)
 		if err != nil {
 			return err
 		}
-		ev.Proof.Entries = append(ev.Proof.Entries, EvidenceEntry{ID: e.ID, Seq: e.Seq, Before: before, Hash: e.Hash,
-			Head: string(e.Head), Body: append([]byte{}, e.Body...), Path: []saaf.SHA256{}})
+		ev.Proof.Entries[i] = EvidenceEntry{ID: e.ID, Seq: e.Seq, Before: before, Hash: e.Hash,
+			Head: string(e.Head), Body: append([]byte{}, e.Body...), Path: []saaf.SHA256{}}
+		if chains[e.Writer] == nil {
+			chains[e.Writer] = &provenChain{st: st, writer: e.Writer}
+		}
+		chains[e.Writer].entries = append(chains[e.Writer].entries, &ev.Proof.Entries[i])
 	}
-	for rest := ev.Proof.Entries; len(rest) > 0; {
-		c, head, err := covering(ctx, st, rest[0].Seq)
-		if err != nil {
+	used := make(map[int64]EvidenceCheckpoint)
+	for _, writer := range slices.Sorted(maps.Keys(chains)) {
+		if err := chains[writer].prove(ctx, &limits, used); err != nil {
 			return err
 		}
-		if c.Seq == 0 {
-			return nil
+	}
+	for _, seq := range slices.Sorted(maps.Keys(used)) {
+		ev.Proof.Checkpoints = append(ev.Proof.Checkpoints, used[seq])
+	}
+	return nil
+}
+
+// provenChain are the entries of an export that are in one chain, in its order.
+type provenChain struct {
+	st      *store.Store
+	writer  int64
+	entries []*EvidenceEntry
+}
+
+// prove fills the paths of the entries, and adds the checkpoints they lead to to those
+// that are used.
+func (p *provenChain) prove(ctx context.Context, limits *pathLimits, used map[int64]EvidenceCheckpoint) error {
+	for rest := p.entries; len(rest) > 0; {
+		c, head, err := p.covering(ctx, rest[0].Seq)
+		if err != nil || c.Seq == 0 {
+			return err
 		}
-		n := slices.IndexFunc(rest, func(e EvidenceEntry) bool { return e.Seq > head.Seq })
+		n := slices.IndexFunc(rest, func(e *EvidenceEntry) bool { return e.Seq > head.Seq })
 		if n < 0 {
 			n = len(rest)
 		}
@@ -88,40 +114,26 @@ func (ev *Evidence) prove(ctx context.Context, st *store.Store, entries []saaf.E
 		if len(covered) == 0 {
 			continue
 		}
-		if err := fillPaths(ctx, st, covered, c.Seq, head); err != nil {
+		if err := p.fillPaths(ctx, covered, c.Seq, head); err != nil {
 			return err
 		}
 		limits.all -= head.Seq - covered[0].Seq
-		ev.Proof.Checkpoints = append(ev.Proof.Checkpoints, EvidenceCheckpoint{Seq: c.Seq, Text: string(c.Text), Signature: c.Signature})
+		used[c.Seq] = EvidenceCheckpoint{Seq: c.Seq, Text: string(c.Text), Signature: c.Signature}
 	}
 	return nil
 }
 
-// covering finds the first checkpoint that covers the entry with a seq, and its
-// head. Where there is none it has one made.
-func covering(ctx context.Context, st *store.Store, seq int64) (c store.StoredCheckpoint, head saaf.CheckpointHead, err error) {
-	read := func(n int64) (head saaf.CheckpointHead, err error) {
-		if c, err = st.CheckpointFrom(ctx, n); err != nil || c.Seq == 0 {
-			return head, err
-		}
-		signed, err := c.Open(st.PublicKey())
-		if err == nil && len(signed.Heads) != 1 {
-			err = fmt.Errorf("it names %d chains", len(signed.Heads))
-		}
-		if err != nil {
-			return head, &Problem{Checkpoint: c.Seq, What: err.Error()}
-		}
-		return signed.Heads[0], nil
-	}
+// covering finds the first checkpoint that covers the entry with a seq, and what that
+// names of the chain. Where there is none it has one made.
+func (p *provenChain) covering(ctx context.Context, seq int64) (c store.StoredCheckpoint, head saaf.CheckpointHead, err error) {
 	for made := false; ; {
-		_, last, err := st.LastCheckpoint(ctx)
-		if err != nil {
+		low, last := int64(1), int64(0) // the first that covers it is in [low, last], or there is none
+		if last, err = p.lastNaming(ctx); err != nil {
 			return c, head, err
 		}
-		low, high := int64(1), last+1 // the first that covers it is in [low, high]
-		for low < high {
+		for high := last + 1; low < high; {
 			middle := low + (high-low)/2
-			if head, err = read(middle); err != nil {
+			if _, head, err = p.named(ctx, middle); err != nil {
 				return c, head, err
 			}
 			if head.Seq >= seq {
@@ -131,25 +143,51 @@ func covering(ctx context.Context, st *store.Store, seq int64) (c store.StoredCh
 			}
 		}
 		if low <= last {
-			head, err = read(low)
-			return c, head, err
+			return p.named(ctx, low)
 		}
 		if made {
-			return store.StoredCheckpoint{}, head, nil
+			return store.StoredCheckpoint{}, saaf.CheckpointHead{}, nil
 		}
-		if made, err = st.Checkpoint(ctx); err != nil || !made {
-			return store.StoredCheckpoint{}, head, err
+		if made, err = p.st.Checkpoint(ctx); err != nil || !made {
+			return store.StoredCheckpoint{}, saaf.CheckpointHead{}, err
 		}
 	}
 }
 
-// fillPaths reads the chain from the first of the entries to the head that a
-// checkpoint signed.
-func fillPaths(ctx context.Context, st *store.Store, covered []EvidenceEntry, checkpoint int64, head saaf.CheckpointHead) error {
+// lastNaming is the number of the last checkpoint that can name the chain. One that does
+// not, before that, was made before the chain began.
+func (p *provenChain) lastNaming(ctx context.Context) (seq int64, err error) {
+	_, seq, err = p.st.LastCheckpoint(ctx)
+	if err != nil {
+		return 0, err
+	}
+	// Read behind it: a chain that goes on until here is named by it, if it was there.
+	sealed, err := p.st.ChainSealed(ctx, p.writer)
+	if sealed != 0 {
+		seq = min(seq, sealed)
+	}
+	return seq, err
+}
+
+// named reads the first checkpoint from a number on, and what it names of the chain,
+// zero for nothing.
+func (p *provenChain) named(ctx context.Context, from int64) (c store.StoredCheckpoint, head saaf.CheckpointHead, err error) {
+	if c, err = p.st.CheckpointFrom(ctx, from); err != nil || c.Seq == 0 {
+		return c, head, err
+	}
+	signed, err := c.Open(p.st.PublicKey())
+	if err != nil {
+		return c, head, &Problem{Checkpoint: c.Seq, What: err.Error()}
+	}
+	return c, headOfChain(&signed, p.writer), nil
+}
+
+// fillPaths reads the chain from the first of the entries to what a checkpoint names.
+func (p *provenChain) fillPaths(ctx context.Context, covered []*EvidenceEntry, checkpoint int64, head saaf.CheckpointHead) error {
 	at, seq := 0, covered[0].Seq // the entry whose path is being filled, and how far the chain was read
 	covered[0].Checkpoint = checkpoint
-	for after := covered[0].ID; seq < head.Seq; {
-		page, err := st.LedgerAfter(ctx, after)
+	for seq < head.Seq {
+		page, err := p.st.ChainAfter(ctx, p.writer, seq)
 		if err != nil {
 			return err
 		}
@@ -165,9 +203,12 @@ func fillPaths(ctx context.Context, st *store.Store, covered []EvidenceEntry, ch
 			covered[at].Path = append(covered[at].Path, page[i].Content())
 		}
 		if len(page) == 0 {
-			return &Problem{Seq: seq + 1, Checkpoint: checkpoint, What: fmt.Sprintf("entries up to seq %d were signed and are not there; saaf audit verify says more", head.Seq)}
+			problem := &Problem{Seq: seq + 1, Checkpoint: checkpoint, What: fmt.Sprintf("entries up to seq %d were signed and are not there; saaf audit verify says more", head.Seq)}
+			if p.st.Chain() == 0 {
+				problem.Writer = p.writer
+			}
+			return problem
 		}
-		after = page[len(page)-1].ID
 	}
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -50,7 +51,7 @@ func ReadEvidence(r io.Reader, key ed25519.PublicKey) (*Evidence, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := ev.followChain(signed); err != nil {
+	if err := ev.followChains(signed); err != nil {
 		return nil, err
 	}
 	return ev, ev.compare()
@@ -91,9 +92,9 @@ func plainNames(dec *json.Decoder) error {
 }
 
 // openCheckpoints checks the signatures of the checkpoints and returns what they
-// signed.
-func (ev *Evidence) openCheckpoints(key ed25519.PublicKey) (map[int64]saaf.CheckpointHead, error) {
-	signed := make(map[int64]saaf.CheckpointHead, len(ev.Proof.Checkpoints))
+// signed, by their numbers.
+func (ev *Evidence) openCheckpoints(key ed25519.PublicKey) (map[int64]*saaf.Checkpoint, error) {
+	signed := make(map[int64]*saaf.Checkpoint, len(ev.Proof.Checkpoints))
 	for i := range ev.Proof.Checkpoints {
 		c := &ev.Proof.Checkpoints[i]
 		text := saaf.SignedCheckpoint{Text: []byte(c.Text), Signature: c.Signature}
@@ -101,65 +102,84 @@ func (ev *Evidence) openCheckpoints(key ed25519.PublicKey) (map[int64]saaf.Check
 		switch {
 		case err != nil:
 			return nil, fmt.Errorf("checkpoint %d: %w", c.Seq, err)
-		case said.Seq != c.Seq || said.Deployment != ev.Deployment || len(said.Heads) != 1:
-			return nil, fmt.Errorf("checkpoint %d: it does not sign what the export says it does", c.Seq)
+		case said.Seq != c.Seq || said.Deployment != ev.Deployment || signed[c.Seq] != nil:
+			return nil, fmt.Errorf("checkpoint %d: it does not sign what the export says it does, or stands there twice", c.Seq)
 		}
-		signed[c.Seq] = said.Heads[0]
+		signed[c.Seq] = &said
 	}
 	return signed, nil
 }
 
-// followChain checks that every entry hashes to what it says, and that the paths
-// lead from one to the next and to what was signed.
-func (ev *Evidence) followChain(signed map[int64]saaf.CheckpointHead) error {
-	var at saaf.CheckpointHead // where the path has come
-	var under int64            // the checkpoint that is on the way; 0: none
+// evidencePath is how far the paths of an export lead in one chain.
+type evidencePath struct {
+	at    saaf.CheckpointHead
+	under int64 // the checkpoint that is on the way; 0: none
+}
+
+// followChains checks that every entry hashes to what it says, and that the paths
+// lead from one to the next of its chain and to what was signed.
+func (ev *Evidence) followChains(signed map[int64]*saaf.Checkpoint) error {
+	paths := make(map[int64]*evidencePath)
 	for i := range ev.Proof.Entries {
 		e := &ev.Proof.Entries[i]
 		broken := func(format string, args ...any) error {
 			return fmt.Errorf("entry %s (seq %d): %s", e.ID, e.Seq, fmt.Sprintf(format, args...))
 		}
-		if under != 0 && (e.Checkpoint != under || e.Seq != at.Seq+1 || e.Before != at.Hash) {
-			return broken("the path from the entry before does not lead to it")
-		}
-		if e.Seq <= at.Seq {
+		if i > 0 && e.ID <= ev.Proof.Entries[i-1].ID {
 			return broken("it stands behind a later one")
 		}
-		if err := ev.whole(e); err != nil {
+		head, err := ev.whole(e)
+		if err != nil {
 			return broken("%v", err)
 		}
-		head, ok := signed[e.Checkpoint]
-		if !ok {
+		p := paths[head.Writer]
+		if p == nil {
+			p = new(evidencePath)
+			paths[head.Writer] = p
+		}
+		if p.under != 0 && (e.Checkpoint != p.under || e.Seq != p.at.Seq+1 || e.Before != p.at.Hash) {
+			return broken("the path from the entry before does not lead to it")
+		}
+		if e.Seq <= p.at.Seq {
+			return broken("it stands behind a later one of its chain")
+		}
+		var goal saaf.CheckpointHead
+		if c := signed[e.Checkpoint]; c != nil {
+			goal = headOfChain(c, head.Writer)
+		}
+		if goal.Seq == 0 {
 			return broken("no checkpoint in this export covers it: export a shorter time, or verify the whole ledger")
 		}
-		at.Seq, at.Hash, under = e.Seq, e.Hash, e.Checkpoint
+		p.at.Seq, p.at.Hash, p.under = e.Seq, e.Hash, e.Checkpoint
 		for _, content := range e.Path {
-			at.Seq, at.Hash = at.Seq+1, saaf.Link(at.Hash, content)
+			p.at.Seq, p.at.Hash = p.at.Seq+1, saaf.Link(p.at.Hash, content)
 		}
-		if at.Seq == head.Seq && at.Hash == head.Hash {
-			under = 0
+		if p.at.Seq == goal.Seq && p.at.Hash == goal.Hash {
+			p.under = 0
 		}
 	}
-	if under != 0 {
-		return fmt.Errorf("the path of the last entry does not lead to what checkpoint %d signed", under)
+	for _, writer := range slices.Sorted(maps.Keys(paths)) {
+		if under := paths[writer].under; under != 0 {
+			return fmt.Errorf("the path of the last entry in the chain %d does not lead to what checkpoint %d signed", writer, under)
+		}
 	}
 	return nil
 }
 
 // whole checks that an entry is what its own hash says.
-func (ev *Evidence) whole(e *EvidenceEntry) error {
+func (ev *Evidence) whole(e *EvidenceEntry) (head saaf.EntryHead, err error) {
 	entry := saaf.Entry{Head: []byte(e.Head), Body: e.Body}
 	if saaf.Link(e.Before, entry.Content()) != e.Hash {
-		return errors.New("it does not match its hash")
+		return head, errors.New("it does not match its hash")
 	}
-	head, err := entry.ParseHead()
+	head, err = entry.ParseHead()
 	switch {
 	case err != nil:
-		return err
+		return head, err
 	case head.Entry != e.ID || head.Seq != e.Seq || head.Deployment != ev.Deployment:
-		return errors.New("it is another entry than the export says")
+		return head, errors.New("it is another entry than the export says")
 	}
-	return nil
+	return head, nil
 }
 
 // compare holds what the export says against the entries.

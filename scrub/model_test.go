@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"saaf"
+	"saaf/intake"
 	"saaf/store"
 )
 
@@ -172,7 +173,7 @@ func (m *model) push() {
 
 func (m *model) pushBulk() {
 	phones := rapid.SliceOfN(rapid.SampledFrom(pool), 1, 4).Draw(m.T, "phones")
-	var res saaf.BulkResult
+	var res intake.Result
 	err := m.pushing(func() (err error) {
 		res, err = m.b.intake.PushBulk(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, bulk(phones...), saaf.By{Actor: "test"})
 		return err

@@ -37,12 +37,6 @@ type bundle struct {
 	files    int    // registry files made so far
 }
 
-func TestMain(m *testing.M) { os.Exit(pgtest.RunOn(m, embeddedOnly, pgtest.Postgres)) }
-
-// embeddedOnly are the tests that are about SQLite, and those with a clock that jumps,
-// which a server has no part in.
-var embeddedOnly = map[string]string{}
-
 // setup opens a data directory with one tenant and one campaign.
 func setup(t testing.TB) *bundle {
 	t.Helper()
@@ -133,7 +127,9 @@ func makeStart(url string) (s start, err error) {
 // open starts another process, so to speak, on a store.
 func open(t testing.TB, cfg store.Config) *bundle {
 	t.Helper()
-	cfg.Readers, cfg.Writers = 2, 2 // every connection costs the test time
+	// Every connection costs the test time. With one writer its jobs are done in order;
+	// others beside it are those of another bundle.
+	cfg.Readers, cfg.Writers = 2, 1
 	data := cfg.Dir
 	st, err := store.Open(t.Context(), cfg)
 	if err != nil {

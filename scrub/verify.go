@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/ed25519"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -33,18 +34,27 @@ type VerifyReport struct {
 	PublicKey   string              `json:"public_key"`            // base64
 	Entries     int64               `json:"entries"`               // that follow from each other, from the first on
 	Decisions   int64               `json:"decisions"`             // in these
-	Head        saaf.CheckpointHead `json:"head"`                  // the last of these
+	Head        saaf.CheckpointHead `json:"head"`                  // the last of these, of whichever chain
+	Chains      []VerifiedChain     `json:"chains"`                // that may still grow, in the order of their writers
+	Ended       int64               `json:"chains_ended"`          // those whose process is gone: the checkpoints name them no more
 	Checkpoints int64               `json:"checkpoints"`           // that are signed, follow from each other and stand in the chain
-	Signed      int64               `json:"entries_signed"`        // up to the last of these; what is behind waits for the next
+	Signed      int64               `json:"entries_signed"`        // that the last of these covers; the others wait for the next
 	Lodged      int                 `json:"lodged"`                // checkpoints of the caller that were found unchanged
 	Leads       int64               `json:"leads"`                 // that were held against the entries they name
 	Unnamed     int64               `json:"leads_before_evidence"` // of these, came in before there was a ledger
 	Problems    []Problem           `json:"problems"`              // empty: nothing is broken
 }
 
+// VerifiedChain is a chain of the ledger as far as it is good.
+type VerifiedChain struct {
+	saaf.CheckpointHead       // its last entry
+	Signed              int64 `json:"signed"` // seq of the last one that a checkpoint names, 0 for none yet
+}
+
 // Problem is one thing that is broken. What it does not concern is zero.
 type Problem struct {
 	Entry      saaf.EntryID `json:"entry,omitzero"`       // found at the broken place, or named and not there
+	Writer     int64        `json:"writer,omitempty"`     // of the chain, where the store has several
 	Seq        int64        `json:"seq,omitempty"`        // of the broken place in the chain
 	At         time.Time    `json:"at,omitzero"`          // when that was written, as far as it can be told
 	Checkpoint int64        `json:"checkpoint,omitempty"` // by its number
@@ -60,6 +70,9 @@ func (p *Problem) Error() string {
 	}
 	if p.Entry != 0 {
 		place = append(place, "entry "+p.Entry.String())
+	}
+	if p.Writer != 0 {
+		place = append(place, fmt.Sprintf("chain %d", p.Writer))
 	}
 	if p.Seq != 0 {
 		place = append(place, fmt.Sprintf("seq %d", p.Seq))
@@ -77,31 +90,36 @@ func (p *Problem) Error() string {
 }
 
 // Verify reads the whole ledger in pages and checks that nothing in it was changed,
-// added or removed: every entry follows from the one before and says what its
-// columns say, every checkpoint is signed, names the one before and stands in the
-// chain, none is beyond its end, and each lead is what the entries say that it
-// names. The first thing that is broken is the error, a *[Problem]; the report says how much
-// was found good before.
+// added or removed: every entry follows from the one before in its chain and says what
+// its columns say, every checkpoint is signed and names the one before, what it names
+// stands in the chains, no chain ends before that or goes on behind its end, there is
+// none that a checkpoint should have named, and each lead is what the entries say that
+// it names. The first thing that is broken is the error, a *[Problem]; the report says
+// how much was found good before.
 //
 // What a signature does not cover yet, the newest entries, may have been cut off
 // without a trace, and who has the signing key can write everything anew: against
 // both help checkpoints that were lodged elsewhere.
 func Verify(ctx context.Context, st *store.Store, o VerifyOptions) (VerifyReport, error) {
-	v := &verifier{st: st, opts: o, key: o.PublicKey}
+	v := &verifier{opts: o, key: o.PublicKey, only: st.Chain(), chains: make(map[int64]*chain)}
 	if v.key == nil {
 		v.key = st.PublicKey()
 	}
-	v.report = VerifyReport{Deployment: st.Deployment(), PublicKey: saaf.EncodeKey(v.key), Problems: []Problem{}}
-	head, err := st.LedgerHead(ctx)
+	v.report = VerifyReport{Deployment: st.Deployment(), PublicKey: saaf.EncodeKey(v.key), Chains: []VerifiedChain{}, Problems: []Problem{}}
+	err := st.Frozen(ctx, func(st *store.Store) (err error) {
+		v.st = st
+		if v.progress.OfEntries, err = st.LedgerSize(ctx); err != nil {
+			return err
+		}
+		v.openLodged()
+		return v.walk(ctx)
+	})
+	v.listChains()
 	if err != nil {
 		return v.report, err
 	}
-	v.progress.OfEntries = head.Seq
-	v.openLodged()
-	if err := v.chain(ctx); err != nil {
-		return v.report, err
-	}
-	if !o.SkipLeads {
+	// Leads are held against entries that do not change: that needs no frozen state.
+	if v.st = st; !o.SkipLeads {
 		if err := v.leads(ctx); err != nil {
 			return v.report, err
 		}
@@ -121,6 +139,8 @@ type verifier struct {
 	key      ed25519.PublicKey
 	report   VerifyReport
 	progress VerifyProgress
+	only     int64            // the one chain of this store, 0 where each writer has one
+	chains   map[int64]*chain // by the writer
 	signed   checkpointWalk
 	lodged   []lodgedCheckpoint
 }
@@ -131,5 +151,19 @@ func (v *verifier) tell() {
 	v.progress.Entries, v.progress.Leads = v.report.Entries, v.report.Leads
 	if v.opts.Progress != nil {
 		v.opts.Progress(v.progress)
+	}
+}
+
+// writers are those of the chains that were found, in their order.
+func (v *verifier) writers() []int64 { return slices.Sorted(maps.Keys(v.chains)) }
+
+func (v *verifier) listChains() {
+	for _, writer := range v.writers() {
+		c := v.chains[writer]
+		if c.sealed != 0 {
+			v.report.Ended++
+			continue
+		}
+		v.report.Chains = append(v.report.Chains, VerifiedChain{c.head, c.signed.Seq})
 	}
 }

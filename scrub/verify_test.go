@@ -87,17 +87,15 @@ func TestVerifyGoodLedger(t *testing.T) {
 		t.Errorf("an empty ledger: %+v, %v", rep, err)
 	}
 	lodged := b.history()
-	head, err := b.store.LedgerHead(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := b.entries()
+	head := headOf(&entries[len(entries)-1])
 	var told []VerifyProgress
 	rep, err := b.verify(VerifyOptions{Lodged: lodged, PublicKey: b.store.PublicKey(), Progress: func(p VerifyProgress) { told = append(told, p) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := VerifyReport{
-		Deployment: b.store.Deployment(), PublicKey: saaf.EncodeKey(b.store.PublicKey()), Entries: head.Seq, Head: head,
+		Deployment: b.store.Deployment(), PublicKey: saaf.EncodeKey(b.store.PublicKey()), Entries: head.Seq, Head: head, Chains: []VerifiedChain{{head, head.Seq}},
 		Decisions:   8, // two pushes, blocked, held, released, two checks, blocked again
 		Checkpoints: 3, Signed: head.Seq, Lodged: 2, Leads: 1, Problems: []Problem{},
 	}

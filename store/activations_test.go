@@ -23,10 +23,10 @@ func TestRollBack(t *testing.T) {
 		var want []saaf.Activation
 		against := saaf.SnapshotID(0)
 		for n := range byte(3) {
-			time.Sleep(time.Hour)
+			b.pass(time.Hour)
 			made, _, err := b.ActivateSnapshot(t.Context(), everyField(n), against, Cause{By: asha})
 			b.must(err)
-			want = append(want, saaf.Activation{Seq: int64(n) + 1, Snapshot: made.ID, Over: against, Reason: made.OverrideReason, By: asha, At: time.Now().UTC()})
+			want = append(want, saaf.Activation{Seq: int64(n) + 1, Snapshot: made.ID, Over: against, Reason: made.OverrideReason, By: asha, At: b.now()})
 			against = made.ID
 			snaps = append(snaps, made)
 		}
@@ -47,7 +47,7 @@ func TestRollBack(t *testing.T) {
 		kept("of three two", 2, snaps[2], snaps[1])
 		b.must(b.ConfirmSnapshot(t.Context(), 3))
 		before := b.state()
-		time.Sleep(time.Hour)
+		b.pass(time.Hour)
 
 		for name, from := range map[string]saaf.SnapshotID{"from one that is not active": snaps[1].ID, "from none": 0} {
 			if _, _, err := b.RollBack(t.Context(), from, snaps[0].ID, asha, "x"); saaf.ErrorCode(err) != saaf.Conflict {
@@ -61,13 +61,13 @@ func TestRollBack(t *testing.T) {
 
 		active, version, err := b.RollBack(t.Context(), snaps[2].ID, snaps[1].ID, asha, "a bad file, 9876543210 told")
 		b.must(err)
-		want = append(want, saaf.Activation{Seq: 4, Snapshot: snaps[1].ID, Over: snaps[2].ID, Rollback: true, Reason: "a bad file, xxxxxx3210 told", By: asha, At: time.Now().UTC()})
+		want = append(want, saaf.Activation{Seq: 4, Snapshot: snaps[1].ID, Over: snaps[2].ID, Rollback: true, Reason: "a bad file, xxxxxx3210 told", By: asha, At: b.now()})
 		after := b.state()
 		if active.ID != snaps[1].ID || version <= before.Version || version != after.Version {
 			t.Errorf("active %v, version %d after %d", active.ID, version, before.Version)
 		}
 		b.equal("after it", saaf.RegistryState{
-			Version: version, Active: &snaps[1], Activation: 4, ActivatedAt: time.Now().UTC(), Confirmed: snaps[2].ID, ConfirmedActivation: 3,
+			Version: version, Active: &snaps[1], Activation: 4, ActivatedAt: b.now(), Confirmed: snaps[2].ID, ConfirmedActivation: 3,
 		}, after)
 		if after.AllChecked() {
 			t.Error("nothing has been checked by it yet")

@@ -1,30 +1,38 @@
 package store
 
 import (
+	"cmp"
 	"context"
+	"slices"
 
 	"saaf"
 )
 
-// Checkpoint signs how far the ledger has come, unless the last checkpoint says so
-// already. made is false then.
+// Checkpoint signs how far each chain of the ledger has come that is not sealed, unless
+// the last checkpoint says so already. made is false then. Chains whose process is gone
+// for good are named for the last time, and sealed with it.
 func (s *Store) Checkpoint(ctx context.Context) (made bool, err error) {
 	err = s.write(ctx, everything, 0, func(t *tx) error {
 		made = false
-		head, err := readChainHead(t.conn, embeddedWriter)
-		if err != nil || head.Entry == 0 {
+		chains, err := openChains(t.conn)
+		if err != nil {
 			return err
 		}
-		c := saaf.Checkpoint{Version: 1, Deployment: t.deployment, Seq: 1, At: t.now, Heads: []saaf.CheckpointHead{head}}
+		c := saaf.Checkpoint{Version: 1, Deployment: t.deployment, Seq: 1, At: t.now}
+		for i := range chains {
+			if head := chains[i].head; head.Entry != 0 {
+				c.Heads = append(c.Heads, head)
+			}
+		}
 		last, seq, err := lastCheckpoint(t.conn)
-		if err != nil {
+		if err != nil || len(c.Heads) == 0 {
 			return err
 		}
 		if seq > 0 {
 			was, err := last.Open(s.PublicKey())
 			// One that does not open was tampered with: go on behind it, and leave it
 			// to the verification to say so.
-			if err == nil && len(was.Heads) == 1 && was.Heads[0] == head {
+			if err == nil && names(was.Heads, c.Heads) {
 				return nil
 			}
 			c.Seq, c.Before = seq+1, last.Hash()
@@ -34,11 +42,26 @@ func (s *Store) Checkpoint(ctx context.Context) (made bool, err error) {
 			return err
 		}
 		const sqlInsertCheckpoint = `INSERT INTO checkpoints (seq, text, signature) VALUES ($1, $2, $3)`
-		_, err = t.exec(sqlInsertCheckpoint, c.Seq, signed.Text, signed.Signature)
+		if _, err := t.exec(sqlInsertCheckpoint, c.Seq, signed.Text, signed.Signature); err != nil {
+			return err
+		}
+		err = t.sealResting(chains, c.Seq)
 		made = err == nil
 		return err
 	})
 	return made, wrap("checkpoint", err)
+}
+
+// names reports whether a checkpoint that named some heads named these. Both are in the
+// order of their writers.
+func names(named, heads []saaf.CheckpointHead) bool {
+	for _, h := range heads {
+		i, there := slices.BinarySearchFunc(named, h.Writer, func(n saaf.CheckpointHead, writer int64) int { return cmp.Compare(n.Writer, writer) })
+		if !there || named[i] != h {
+			return false
+		}
+	}
+	return true
 }
 
 const checkpointColumns = `seq, text, signature FROM checkpoints`

@@ -27,20 +27,6 @@ func scanEntry(r row) saaf.EntryRow {
 // of SQLite from being written back.
 const entryPage = 500
 
-// LedgerAfter lists entries of the whole ledger behind the given one, in the order
-// of the chain, at most a page of them; none when there are no more.
-func (s *Store) LedgerAfter(ctx context.Context, after saaf.EntryID) (list []saaf.EntryRow, err error) {
-	const sqlLedgerAfter = `SELECT ` + ledgerColumns + ` WHERE id > $1 ORDER BY id LIMIT $2`
-	err = s.read(ctx, func(conn session) error {
-		list = nil
-		return conn.query(sqlLedgerAfter, func(r row) error {
-			list = append(list, scanEntry(r))
-			return nil
-		}, after, entryPage)
-	})
-	return list, wrap("read ledger", err)
-}
-
 // entryAt is the lowest id that an entry made at t can have.
 func entryAt(t time.Time) saaf.EntryID {
 	const idBitsBelowTime = 21
@@ -102,18 +88,6 @@ func (s *Store) EvidenceUpTo(ctx context.Context, tenant saaf.TenantID, phone sa
 		}
 	}
 	return list, nil
-}
-
-// EntryBefore is the hash that the entry follows, zero for the first of the chain.
-func (s *Store) EntryBefore(ctx context.Context, id saaf.EntryID) (hash saaf.SHA256, err error) {
-	const sqlEntryBefore = `SELECT hash FROM ledger WHERE id < $1 ORDER BY id DESC LIMIT 1`
-	err = s.read(ctx, func(conn session) error {
-		return conn.query(sqlEntryBefore, func(r row) error {
-			copy(hash[:], r.bytes())
-			return nil
-		}, id)
-	})
-	return hash, wrap("read ledger", err)
 }
 
 // LeadsByPhone lists the leads of a tenant that have the phone, in all campaigns of

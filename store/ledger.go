@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"encoding/json"
+	"slices"
 
 	"saaf"
 )
@@ -14,7 +15,14 @@ const embeddedWriter = 1
 
 // chain is the chain of entries that a writer adds to, with its last entry. The zero
 // value is none yet.
-type chain struct{ head saaf.CheckpointHead }
+type chain struct {
+	head saaf.CheckpointHead
+	left []int64 // chains that this writer has given up, for whoever opens the next one
+}
+
+// leave is none, in place of a chain of which it is not known whether its last entries
+// are there: what follows must not hang on them.
+func (c chain) leave() chain { return chain{left: append(slices.Clone(c.left), c.head.Writer)} }
 
 // entryKey is what decisions must have in common to stand in one entry.
 type entryKey struct {
@@ -93,8 +101,16 @@ func (t *tx) openChain() (err error) {
 	if t.chain.head.Writer != 0 {
 		return nil
 	}
-	t.chain.head.Writer = t.ids.Next()
-	const sqlInsertChain = `INSERT INTO chains (writer_id, server_id, opened_at) VALUES ($1, $2, $3)`
+	const (
+		sqlInsertChain = `INSERT INTO chains (writer_id, server_id, opened_at) VALUES ($1, $2, $3)`
+		sqlLeaveChain  = `UPDATE chains SET server_id = 0 WHERE writer_id = $1`
+	)
+	for _, writer := range t.chain.left {
+		if err := t.conn.later(sqlLeaveChain, writer); err != nil {
+			return err
+		}
+	}
+	t.chain = chain{head: saaf.CheckpointHead{Writer: t.ids.Next()}}
 	return t.conn.later(sqlInsertChain, t.chain.head.Writer, t.server, t.now)
 }
 
@@ -137,6 +153,7 @@ func (t *tx) flushLedger() error {
 		}
 		last := &t.chain.head
 		last.Seq++
+		t.entered++
 		head, err := json.Marshal(saaf.EntryHead{
 			Version: 1, Deployment: t.deployment, Tenant: e.tenant, Campaign: e.campaign, Environment: e.env, Entry: e.id,
 			Writer: last.Writer, Seq: last.Seq, At: t.now, Stage: e.stage, RuleVersion: saaf.RuleVersion,
@@ -154,26 +171,6 @@ func (t *tx) flushLedger() error {
 		}
 	}
 	return nil
-}
-
-// readChainHead is the last entry of a chain, zero before the first.
-func readChainHead(conn session, writer int64) (head saaf.CheckpointHead, err error) {
-	head.Writer = writer
-	const sqlChainHead = `SELECT id, seq, hash FROM ledger WHERE writer_id = $1 ORDER BY seq DESC LIMIT 1`
-	err = conn.query(sqlChainHead, func(r row) error {
-		head.Entry, head.Seq = saaf.EntryID(r.int64()), r.int64()
-		copy(head.Hash[:], r.bytes())
-		return nil
-	}, writer)
-	return head, err
-}
-
-// countEntries is how many entries all chains have together.
-func countEntries(conn session) (n int64, err error) {
-	const sqlCountEntries = `
-		SELECT CAST(coalesce(sum((SELECT max(l.seq) FROM ledger l WHERE l.writer_id = c.writer_id)), 0) AS BIGINT) FROM chains c`
-	err = conn.query(sqlCountEntries, func(r row) error { n = r.int64(); return nil })
-	return n, err
 }
 
 // snapshotOf is how the evidence names a snapshot. One that has no record is named

@@ -7,15 +7,6 @@ import (
 	"saaf"
 )
 
-// LedgerHead is the last entry of the chain, zero before the first.
-func (s *Store) LedgerHead(ctx context.Context) (head saaf.CheckpointHead, err error) {
-	err = s.read(ctx, func(conn session) error {
-		head, err = readChainHead(conn, embeddedWriter)
-		return err
-	})
-	return head, wrap("read ledger", err)
-}
-
 // CheckpointFrom reads the first checkpoint from a number on; its own number is 0
 // when there is none.
 func (s *Store) CheckpointFrom(ctx context.Context, seq int64) (c StoredCheckpoint, err error) {

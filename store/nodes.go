@@ -57,12 +57,13 @@ func (e *postgres) lease(ctx context.Context) error {
 	if e.store.ids, err = saaf.NewIDSource(int(e.node.number), floor); err != nil {
 		return err
 	}
+	e.store.server = saaf.ServerID(e.store.ids.Next())
 	return e.renew(ctx)
 }
 
 // renew prolongs the lease, and says up to which id it counts.
 func (e *postgres) renew(ctx context.Context) error {
-	const sqlRenewNode = `UPDATE nodes SET until = $1, floor = $2 WHERE node = $3 AND fence = $4`
+	const sqlRenewNode = `UPDATE nodes SET holder = $1, until = $2, floor = $3 WHERE node = $4 AND fence = $5`
 	began := time.Now()
 	floor := max(began.Add(2*nodeLeased).UnixMilli()<<idTimeBits, e.store.ids.Last())
 	return e.setUp(ctx, func(conn session) error {
@@ -70,7 +71,7 @@ func (e *postgres) renew(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		n, err := conn.exec(sqlRenewNode, now+nodeLeased.Milliseconds(), floor, e.node.number, e.node.fence)
+		n, err := conn.exec(sqlRenewNode, e.store.server, now+nodeLeased.Milliseconds(), floor, e.node.number, e.node.fence)
 		if err == nil && n == 0 {
 			return errNodeLost
 		}

@@ -34,6 +34,7 @@ func openPostgres(ctx context.Context, s *Store) error {
 	}
 	cfg.MaxConns = int32(s.cfg.Readers + s.cfg.Writers + 1)
 	cfg.ConnConfig.RuntimeParams["application_name"] = "saaf"
+	cfg.ConnConfig.Tracer = s.cfg.tracer
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
@@ -73,14 +74,16 @@ func (e *postgres) prepare(ctx context.Context) error {
 	if err := e.migrate(ctx); err != nil {
 		return err
 	}
-	if err := e.lease(ctx); err != nil {
-		return err
-	}
-	e.store.server = saaf.ServerID(e.store.ids.Next())
-	return nil
+	return e.lease(ctx)
 }
 
 func (e *postgres) shared() bool { return true }
+
+// clock is that of the database.
+func (e *postgres) clock(conn session) (time.Time, error) {
+	now, err := databaseClock(conn)
+	return time.UnixMilli(now).UTC(), err
+}
 
 func (e *postgres) read(ctx context.Context, fn func(session) error) error {
 	conn, err := e.pool.Acquire(ctx)

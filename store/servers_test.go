@@ -21,23 +21,23 @@ func TestServers(t *testing.T) {
 		var err error
 		dead.ID, err = b.RegisterServer(t.Context(), dead)
 		b.must(err)
-		dead.StartedAt, dead.SeenAt = time.Now().UTC(), time.Now().UTC()
+		dead.StartedAt, dead.SeenAt = b.now(), b.now()
 		servers("one", dead)
 
-		time.Sleep(time.Second)
+		b.pass(time.Second)
 		mine := Server{PID: 8, Host: "h2", Address: "[::1]:2", Version: 4, Snapshot: 9, Problem: "file is missing"}
 		mine.ID, err = b.RegisterServer(t.Context(), mine)
 		b.must(err)
-		mine.StartedAt, mine.SeenAt = time.Now().UTC(), time.Now().UTC()
+		mine.StartedAt, mine.SeenAt = b.now(), b.now()
 		servers("the next forgets the one that died", mine)
 		if mine.ID <= dead.ID {
 			t.Errorf("id %v after %v", mine.ID, dead.ID)
 		}
 
-		time.Sleep(time.Second)
+		b.pass(time.Second)
 		mine.Version, mine.Snapshot, mine.Problem = 5, 0, ""
 		b.must(b.Beat(t.Context(), mine))
-		mine.SeenAt = time.Now().UTC()
+		mine.SeenAt = b.now()
 		servers("after a heartbeat", mine)
 
 		b.must(b.Beat(t.Context(), dead))

@@ -86,6 +86,11 @@ func (e *embedded) prepare(ctx context.Context) error {
 
 func (e *embedded) shared() bool { return false }
 
+// clock is that of this machine, on which all processes are.
+func (e *embedded) clock(session) (time.Time, error) {
+	return time.Now().UTC().Truncate(time.Millisecond), nil
+}
+
 func (e *embedded) read(ctx context.Context, fn func(session) error) error {
 	conn, err := e.readers.Take(ctx)
 	if err != nil {

@@ -5,6 +5,9 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
 
 	"saaf"
 )
@@ -42,8 +45,11 @@ type Config struct {
 	// as commands need it.
 	WriteBack bool
 
-	writeBackFrom int64 // pages in the log; for tests
-	partitions    int   // of the tables that are spread by campaign, on PostgreSQL; for tests
+	writeBackFrom int64            // pages in the log; for tests
+	partitions    int              // of the tables that are spread by campaign, on PostgreSQL; for tests
+	now           func() time.Time // what rows say of when they were written; for tests
+	tracer        pgx.QueryTracer  // of what PostgreSQL is asked; for tests
+	retryFor      time.Duration    // how long a transaction is tried again; for tests
 
 	// QueueSingles and QueueLeads bound what waits for the writers: requests of a
 	// few rows, and leads in bulk requests. Default 4,096 and 32,000. A full
@@ -64,6 +70,12 @@ func (c *Config) setDefaults() {
 	}
 	if c.writeBackFrom <= 0 {
 		c.writeBackFrom = writeBackFrom
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.retryFor <= 0 {
+		c.retryFor = retryFor
 	}
 	if c.QueueSingles <= 0 {
 		c.QueueSingles = 4096
@@ -88,6 +100,7 @@ type Store struct {
 
 	fresh   bool         // made by Open
 	commits atomic.Int64 // that the writers have made
+	entered atomic.Int64 // entries of the ledger in these
 }
 
 // engine is what the two databases do each in their own way.
@@ -101,6 +114,12 @@ type engine interface {
 	run(ctx context.Context) error
 	// shared reports whether transactions run beside each other.
 	shared() bool
+	// clock is the time by which processes on one database judge each other, in
+	// milliseconds. conn may be that of a transaction.
+	clock(conn session) (time.Time, error)
+	// frozen runs fn with an engine whose reads all see one state of the database, and
+	// which is used by one goroutine at a time.
+	frozen(ctx context.Context, fn func(engine) error) error
 	// forgetErased removes what is left of deleted rows in the files of the database.
 	// left is true when it has to be tried again.
 	forgetErased(ctx context.Context) (left bool, err error)

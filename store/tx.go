@@ -30,6 +30,7 @@ type tx struct {
 	fillable   map[entryKey]*openEntry                 // those that take decisions
 	filling    *openEntry                              // the one that took the last
 	chain      chain                                   // with the entries written so far
+	entered    int64                                   // how many those are
 	lastEntry  saaf.EntryID                            // highest id given to an entry; 0 until the chain is read
 
 	state          deploymentState
@@ -43,7 +44,7 @@ type tx struct {
 func (w *writer) begin() *tx {
 	s := w.store
 	return &tx{
-		conn: w.link, w: w, ids: s.ids, now: time.Now().UTC().Truncate(time.Millisecond),
+		conn: w.link, w: w, ids: s.ids, now: s.cfg.now().UTC().Truncate(time.Millisecond),
 		deployment: s.secrets.deployment, hasher: s.Hasher, snapshots: w.named, index: &w.index, chain: w.chain,
 		shared: s.engine.shared(), server: s.server, slot: w.slot,
 	}
@@ -61,6 +62,7 @@ func (w *writer) forget(t *tx) {
 func (w *writer) committed(t *tx) {
 	w.chain = t.chain
 	w.store.commits.Add(1)
+	w.store.entered.Add(t.entered)
 }
 
 // flush writes what a transaction has collected.

@@ -82,7 +82,7 @@ const (
 // written, all are undone and each is tried alone, so that nobody pays for
 // another's failure.
 func (w *writer) commit(ctx context.Context, group []*job) error {
-	pause, until := firstPause, time.Now().Add(retryFor)
+	pause, until := firstPause, time.Now().Add(w.store.cfg.retryFor)
 	doubt := false // an earlier try may be on the disk
 	for {
 		errs, end, fatal := w.attempt(ctx, group)
@@ -199,7 +199,9 @@ func (w *writer) attempt(ctx context.Context, group []*job) (errs []error, end f
 	case kind == undone:
 		return nil, undone, nil
 	case kind == unsure:
-		w.chain = chain{} // what follows must not hang on an entry that may not be there
+		if t.entered > 0 {
+			w.chain = t.chain.leave()
+		}
 		return nil, unsure, nil
 	}
 	return all(errUnknown), final, fmt.Errorf("commit: %w", errors.Join(err, rerr))

@@ -19,18 +19,12 @@ import (
 // the same directory.
 func (d dataFlags) withStore(ctx context.Context, con *console, mustExist bool, fn func(context.Context, *store.Store) error) error {
 	return d.inspectStore(ctx, con, mustExist, func(ctx context.Context, st *store.Store) error {
-		was, err := st.LedgerHead(ctx)
-		if err != nil {
+		err := fn(ctx, st)
+		if st.Entered() == 0 {
 			return err
 		}
-		err = fn(ctx, st)
-		signCtx := context.WithoutCancel(ctx)
-		is, herr := st.LedgerHead(signCtx)
-		if herr == nil && is != was {
-			_, herr = st.Checkpoint(signCtx)
-		}
-		if herr != nil {
-			fmt.Fprintf(con.err, "Note: the ledger was not signed behind this (%v); the next checkpoint covers it\n", herr)
+		if _, serr := st.Checkpoint(context.WithoutCancel(ctx)); serr != nil {
+			fmt.Fprintf(con.err, "Note: the ledger was not signed behind this (%v); the next checkpoint covers it\n", serr)
 		}
 		return err
 	})

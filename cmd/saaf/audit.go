@@ -128,7 +128,12 @@ func printVerified(w io.Writer, r *scrub.VerifyReport, took time.Duration) {
 	if r.Entries > 0 {
 		fmt.Fprintf(w, "%-12s %s, seq %d, hash %s\n", "last entry", r.Head.Entry, r.Head.Seq, r.Head.Hash)
 	}
-	fmt.Fprintf(w, "%-12s %s, up to seq %d", "checkpoints", thousands(r.Checkpoints), r.Signed)
+	signed := fmt.Sprintf("up to seq %d", r.Signed)
+	if several := int64(len(r.Chains)) + r.Ended; several > 1 {
+		fmt.Fprintf(w, "%-12s %s, one for each process and writer; %s ended\n", "chains", thousands(several), thousands(r.Ended))
+		signed = counted(int(r.Signed), "entry signed", "entries signed")
+	}
+	fmt.Fprintf(w, "%-12s %s, %s", "checkpoints", thousands(r.Checkpoints), signed)
 	if behind := r.Entries - r.Signed; behind > 0 {
 		fmt.Fprintf(w, "; %s not signed yet", counted(int(behind), "entry behind it is", "entries behind it are"))
 	}

@@ -180,7 +180,8 @@ func (w *pushed) push(ctx context.Context, api *client.Client, campaign string, 
 	return res.Valid == size
 }
 
-func checkStored(t *testing.T, api *client.Client, campaign string, workers []pushed) {
+// storedLeads reads all leads of a campaign by their phones.
+func storedLeads(t *testing.T, api *client.Client, campaign string) map[string]client.Lead {
 	t.Helper()
 	stored := make(map[string]client.Lead)
 	for cursor := ""; ; {
@@ -195,9 +196,14 @@ func checkStored(t *testing.T, api *client.Client, campaign string, workers []pu
 			stored[l.Phone] = l
 		}
 		if cursor = page.Next; cursor == "" {
-			break
+			return stored
 		}
 	}
+}
+
+func checkStored(t *testing.T, api *client.Client, campaign string, workers []pushed) {
+	t.Helper()
+	stored := storedLeads(t, api, campaign)
 	acked, whole, expected := 0, 0, 0
 	for _, w := range workers {
 		acked += len(w.acked)

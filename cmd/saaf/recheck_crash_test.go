@@ -189,13 +189,13 @@ func checkTurned(t *testing.T, dataDir string, turned int64) {
 	})
 }
 
-// evidenceOfFlips follows the chain and counts for each lead how often it turned.
+// evidenceOfFlips follows the chains and counts for each lead how often it turned.
 func evidenceOfFlips(t *testing.T, ctx context.Context, st *store.Store) map[saaf.LeadID]int {
 	t.Helper()
 	flips := map[saaf.LeadID]int{}
-	var last saaf.EntryRow
-	for {
-		list, err := st.LedgerAfter(ctx, last.ID)
+	last := map[int64]saaf.EntryRow{} // of each chain
+	for after := saaf.EntryID(0); ; {
+		list, err := st.LedgerAfter(ctx, after)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -203,10 +203,11 @@ func evidenceOfFlips(t *testing.T, ctx context.Context, st *store.Store) map[saa
 			return flips
 		}
 		for _, e := range list {
-			if err := e.Check(st.Deployment(), last.Hash); err != nil || e.Seq != last.Seq+1 {
-				t.Fatalf("entry %d: %v", e.Seq, err)
+			before := last[e.Writer]
+			if err := e.Check(st.Deployment(), before.Hash); err != nil || e.Seq != before.Seq+1 {
+				t.Fatalf("entry %d of chain %d: %v", e.Seq, e.Writer, err)
 			}
-			last = e
+			last[e.Writer], after = e, e.ID
 			head, err := e.ParseHead()
 			if err != nil {
 				t.Fatal(err)

@@ -8,12 +8,13 @@ ALTER TABLE servers ADD COLUMN prepared BLOB; -- SHA-256 of the snapshot file it
 -- The numbers in the ids. A process makes ids while it has leased one, until the time
 -- that the lease says, by the clock of the database.
 CREATE TABLE nodes (
-  node  BIGINT NOT NULL PRIMARY KEY,
-  fence BIGINT NOT NULL, -- grows whenever it is taken
-  until BIGINT NOT NULL,
-  floor BIGINT NOT NULL  -- ids made with it are not above this
+  node   BIGINT NOT NULL PRIMARY KEY,
+  holder BIGINT NOT NULL, -- the process
+  fence  BIGINT NOT NULL, -- grows whenever it is taken
+  until  BIGINT NOT NULL,
+  floor  BIGINT NOT NULL  -- ids made with it are not above this
 );
---postgres:INSERT INTO nodes (node, fence, until, floor) SELECT n, 0, 0, 0 FROM generate_series(0, 1023) AS n;
+--postgres:INSERT INTO nodes (node, holder, fence, until, floor) SELECT n, 0, 0, 0, 0 FROM generate_series(0, 1023) AS n;
 
 -- Work that one process does at a time. What it writes names the fence it was given.
 CREATE TABLE leases (
@@ -23,14 +24,17 @@ CREATE TABLE leases (
   until  BIGINT NOT NULL
 );
 
--- The chains of the ledger. A sealed one will not grow: its last entry stands in a
--- checkpoint, and the process that wrote it is gone.
+-- The chains of the ledger. A sealed one will not grow: the process that wrote it is
+-- gone, and a checkpoint names its last entry.
 CREATE TABLE chains (
   writer_id BIGINT NOT NULL PRIMARY KEY,
-  server_id BIGINT NOT NULL,
+  server_id BIGINT NOT NULL,           -- the process that adds to it, 0: none any more
   opened_at BIGINT NOT NULL,
-  sealed    BIGINT NOT NULL DEFAULT 0
+  gone_at   BIGINT,                    -- since when that process is seen to be gone, by the clock of the database
+  sealed    BIGINT NOT NULL DEFAULT 0, -- number of the checkpoint that names its last entry, 0: it may grow
+  entries   BIGINT NOT NULL DEFAULT 0  -- in a sealed one
 );
+CREATE INDEX chains_unsealed ON chains (writer_id) WHERE sealed = 0;
 --sqlite:INSERT INTO chains (writer_id, server_id, opened_at) VALUES (1, 0, 0);
 
 -- Changes of the opt-out lists up to which the leads of all campaigns have been judged

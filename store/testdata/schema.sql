@@ -76,10 +76,14 @@ CREATE INDEX campaigns_tenant ON campaigns (tenant_id, environment, id);
 
 CREATE TABLE chains (
   writer_id BIGINT NOT NULL PRIMARY KEY,
-  server_id BIGINT NOT NULL,
+  server_id BIGINT NOT NULL,           -- the process that adds to it, 0: none any more
   opened_at BIGINT NOT NULL,
-  sealed    BIGINT NOT NULL DEFAULT 0
+  gone_at   BIGINT,                    -- since when that process is seen to be gone, by the clock of the database
+  sealed    BIGINT NOT NULL DEFAULT 0, -- number of the checkpoint that names its last entry, 0: it may grow
+  entries   BIGINT NOT NULL DEFAULT 0  -- in a sealed one
 );
+
+CREATE INDEX chains_unsealed ON chains (writer_id) WHERE sealed = 0;
 
 CREATE TABLE checkpoints (
   seq       INTEGER NOT NULL PRIMARY KEY,
@@ -165,10 +169,11 @@ CREATE INDEX ledger_chain ON ledger (writer_id, seq);
 CREATE INDEX ledger_tenant ON ledger (tenant_id, id);
 
 CREATE TABLE nodes (
-  node  BIGINT NOT NULL PRIMARY KEY,
-  fence BIGINT NOT NULL, -- grows whenever it is taken
-  until BIGINT NOT NULL,
-  floor BIGINT NOT NULL  -- ids made with it are not above this
+  node   BIGINT NOT NULL PRIMARY KEY,
+  holder BIGINT NOT NULL, -- the process
+  fence  BIGINT NOT NULL, -- grows whenever it is taken
+  until  BIGINT NOT NULL,
+  floor  BIGINT NOT NULL  -- ids made with it are not above this
 );
 
 CREATE TABLE registry_imports (
