@@ -88,6 +88,7 @@ var outside = []dependency{
 	{"cmd/saaf", "golang.org/x/term", "is this a terminal, and how wide"},
 
 	{anyTest, "zombiezen.com/go/sqlite", "tests look into the file of a store, and damage it"},
+	{anyTest, "github.com/jackc/pgx/v5", "tests look into a database, and damage it"},
 	{anyTest, "github.com/google/go-cmp", "differences between values that a person can read"},
 	{anyTest, "pgregory.net/rapid", "properties checked with generated input"},
 	{anyTest, "github.com/rogpeppe/go-internal", "testscript: the program tested by scripts"},
@@ -408,6 +409,10 @@ func (f *file) selectors() iter.Seq2[*ast.SelectorExpr, bool] {
 			switch n := n.(type) {
 			case *ast.CallExpr:
 				if fun, ok := n.Fun.(*ast.SelectorExpr); ok && fun.Sel.Name == "Test" && f.isPackage(fun.X, "testing/synctest") {
+					bubble = n.End()
+				}
+				// That of store's tests, which run on engines without such a clock too.
+				if fun, ok := n.Fun.(*ast.Ident); ok && fun.Name == "timeless" && f.pkg.name == "store" {
 					bubble = n.End()
 				}
 			case *ast.SelectorExpr:

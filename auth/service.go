@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"saaf"
 	"saaf/store"
@@ -13,9 +14,10 @@ import (
 // is full.
 const maxCached = 100_000
 
-// Service checks keys. It is safe for concurrent use.
+// Service checks keys and counts their requests. It is safe for concurrent use.
 type Service struct {
-	store *store.Store
+	store   *store.Store
+	limiter *Limiter
 
 	mu         sync.RWMutex
 	cache      map[store.KeyHash]*saaf.Key // guarded by mu; keys that work
@@ -24,7 +26,23 @@ type Service struct {
 
 // NewService returns a Service over the keys of st.
 func NewService(st *store.Store) *Service {
-	return &Service{store: st, cache: make(map[store.KeyHash]*saaf.Key)}
+	s := &Service{store: st, limiter: new(Limiter), cache: make(map[store.KeyHash]*saaf.Key)}
+	if st.Shared() {
+		s.limiter = sharedLimiter(st.UseKeys)
+	}
+	return s
+}
+
+// Run shares what keys have used with other processes until ctx ends. Without others
+// it returns at once.
+func (s *Service) Run(ctx context.Context) error {
+	s.limiter.run(ctx)
+	return nil
+}
+
+// Take counts one request of a key, see [Limiter.Take].
+func (s *Service) Take(ctx context.Context, key *saaf.Key, now time.Time) (remaining int, err error) {
+	return s.limiter.Take(ctx, key, now)
 }
 
 // The texts of the contract for callers that are not let in.

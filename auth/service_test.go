@@ -273,7 +273,7 @@ func TestManyCallers(t *testing.T) {
 
 func TestMemoryForKeysIsBounded(t *testing.T) {
 	t.Parallel()
-	s := NewService(nil)
+	s := setup(t).Service
 	key := &saaf.Key{}
 	var h store.KeyHash
 	for i := range maxCached + 10 {

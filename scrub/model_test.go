@@ -405,7 +405,7 @@ func (m *model) rollBack() {
 	if to == nil {
 		return // to the history before, of which this one knows nothing
 	}
-	snap, _, err := RollBack(m.b.t.Context(), m.b.store, m.b.dir, saaf.By{Actor: "test"}, "a wrong file")
+	snap, _, err := RollBack(m.b.t.Context(), m.b.store, m.b.dir, saaf.By{Actor: "test"}, "a wrong file", Spreading{})
 	if slices.ContainsFunc(to.files, func(sha saaf.SHA256) bool { return !m.kept[sha] }) {
 		if saaf.ErrorCode(err) != saaf.Conflict {
 			m.Fatalf("rolled back to %v, %v, where nothing is kept", snap.ID, err)
@@ -467,7 +467,7 @@ func (m *model) lift() {
 // expire ends what is over in half a day.
 func (m *model) expire() {
 	later := time.Now().Add(12 * time.Hour)
-	if _, err := m.b.store.ExpireSuppressions(m.b.t.Context(), later, 100, saaf.SourceFile, m.b.find); err != nil {
+	if _, err := m.b.store.ExpireSuppressions(m.b.t.Context(), store.Lease{}, later, 100, saaf.SourceFile, m.b.find); err != nil {
 		m.Fatal(err)
 	}
 	for p, o := range m.optOuts {

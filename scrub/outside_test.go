@@ -330,7 +330,7 @@ func TestExpiryAsksLater(t *testing.T) {
 	}
 	b.push(two)
 	c.Asked()
-	if err := b.expire(t.Context()); err != nil {
+	if err := b.expire(t.Context(), store.Lease{}); err != nil {
 		t.Fatal(err)
 	}
 	b.checkLead(two, found{saaf.LeadDND, saaf.RegistryUnavailable})

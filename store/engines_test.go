@@ -59,11 +59,15 @@ var embeddedOnly = map[string]string{
 	"TestBarrierWaitsForSmallJobs":             "with one writer the queue is the barrier; with several a barrier waits in the database",
 	"TestDeletionCountsItsLeads":               "a deletion shares a transaction with a push; elsewhere it is alone in its campaign",
 	"TestPurgeWaitsWhenTheStoreIsBusy":         "about a pause of the purge, which lasts seconds without a bubble and is the same code",
+	"TestWorkEndsWithItsLease":                 "blocks the one writer, so that nothing is renewed",
+	"TestLeasesOfTheServerBefore":              theOne,
+	"TestServers":                              theOne,
 	"TestStoredBatchIsNotAnErrorWhenReadsFail": "takes away the connections for reading; where writers share them, see TestAnswersOutliveReads",
 }
 
 const (
 	theLock   = "the serve lock is a file of the data directory"
+	theOne    = "one server at a time has the data directory; elsewhere several run, see TestServersBesideEachOther"
 	theFile   = "about the file of SQLite, its log, its locks or its pages"
 	theFirst  = "there are stores of the first schema in SQLite alone"
 	thePlan   = "asks SQLite for its plan; for that of PostgreSQL see TestPartitions"
@@ -73,10 +77,41 @@ const (
 
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
-var onPostgres = map[string]string{}
+var onPostgres = map[string]string{
+	"TestServersBesideEachOther":          theOthers,
+	"TestBarrierOverProcesses":            theOthers,
+	"TestRecheckByAReplacedSnapshot":      theOthers,
+	"TestClaimWaitsForWritesUnderWay":     theOthers,
+	"TestUseKeys":                         theOthers,
+	"TestPurgeOfTheDead":                  theOthers,
+	"TestPostgresTakesEveryStatement":     "prepares statements, for which it does not matter where rows are",
+	"TestCommitOfUnknownOutcome":          theLink,
+	"TestCommitOfUnknownOutcomeOvertaken": theLink,
+	"TestAnswersOutliveReads":             theLink,
+	"TestCodesOfFailure":                  theLink,
+	"TestDeadlock":                        theLink,
+	"TestIsolationIsOurs":                 theLink,
+	"TestNodeNumbers":                     theNodes,
+	"TestNodeNumberIsLost":                theNodes,
+	"TestServerGoesAway":                  theLink,
+	"TestServerStaysAway":                 theLink,
+}
+
+const (
+	theOthers = "several processes serve from one database, each with a data directory of its own"
+	theLink   = "about a connection that can be lost, for which it does not matter where rows are"
+	theNodes  = "node numbers are leased where several processes run, for which it does not matter where rows are"
+)
 
 // onPartitions are tests of the partitions.
-var onPartitions = map[string]string{}
+var onPartitions = map[string]string{
+	"TestPartitions":                   thePartitions,
+	"TestPartitionRule":                thePartitions,
+	"TestWatcher":                      "what it watches for matters there",
+	"TestTransactionsTouchOneCampaign": "what it watches for matters there",
+}
+
+const thePartitions = "there are partitions to look into"
 
 func TestEngineTestsAreThere(t *testing.T) {
 	t.Parallel()
@@ -137,7 +172,7 @@ func (b *bundle) pass(d time.Duration) {
 		b.clock.move(d)
 		return
 	}
-	time.Sleep(d)
+	<-time.After(d)
 }
 
 // until waits for something to come true that others are about to do, in a test in

@@ -70,13 +70,14 @@ func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign sa
 // transaction and each with its evidence, also where the finding is what it was:
 // the time and the snapshot are new. A lead that has changed since it was judged is
 // left alone, and so is one about which nothing is known. It returns how many were
-// written.
-func (s *Store) RenewLeads(ctx context.Context, campaign saaf.CampaignID, source string, list []Recheck) (written int, err error) {
+// written. Verdicts of a snapshot that is no longer active are refused as by
+// [Store.ApplyRechecks].
+func (s *Store) RenewLeads(ctx context.Context, l Lease, campaign saaf.CampaignID, source string, list []Recheck) (written int, err error) {
 	err = s.write(ctx, alone(campaign), len(list), func(t *tx) error {
 		written = 0
-		c, err := t.campaignRef(campaign)
+		c, err := t.recheckable(l, campaign, list)
 		if err != nil || c.id == 0 {
-			return err // deleted meanwhile
+			return err
 		}
 		index, err := t.suppressed()
 		if err != nil {

@@ -27,7 +27,7 @@ func (b *bundle) unfinished(campaign saaf.CampaignID) (list []UnfinishedLead) {
 // no longer as given.
 func (b *bundle) recheck(campaign saaf.CampaignID, changes ...Recheck) (changed, missed int) {
 	b.t.Helper()
-	changed, missed, err := b.ApplyRechecks(b.ctx, campaign, saaf.SourceFile, changes)
+	changed, missed, err := b.ApplyRechecks(b.ctx, Lease{}, campaign, saaf.SourceFile, changes)
 	b.must(err)
 	return changed, missed
 }

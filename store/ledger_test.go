@@ -166,12 +166,12 @@ func everyWrite(b *bundle) []ledgerWrite {
 		}, nil},
 		{"re-check that finds nothing new", func(b *bundle) error {
 			l := b.unfinished(b.campaign)[1]
-			_, _, err := b.ApplyRechecks(b.ctx, b.campaign, "outside", []Recheck{{l, verdict(saaf.NotRegistered, snap)}})
+			_, _, err := b.ApplyRechecks(b.ctx, Lease{}, b.campaign, "outside", []Recheck{{l, verdict(saaf.NotRegistered, snap)}})
 			return err
 		}, nil},
 		{"re-check", func(b *bundle) error {
 			l := b.unfinished(b.campaign)[0]
-			_, _, err := b.ApplyRechecks(b.ctx, b.campaign, "outside", []Recheck{{l, verdict(saaf.PartialBlock, snap)}})
+			_, _, err := b.ApplyRechecks(b.ctx, Lease{}, b.campaign, "outside", []Recheck{{l, verdict(saaf.PartialBlock, snap)}})
 			return err
 		}, []saaf.EntryHead{resting(decisions(saaf.StageRescrub, 1, "outside", saaf.System, ""))}},
 		{"suppression", func(b *bundle) error {
@@ -203,7 +203,7 @@ func everyWrite(b *bundle) []ledgerWrite {
 			resting(decisions(saaf.StageRescrub, 1, saaf.SourceFile, asha, "a mistake of xxxxxx3210")),
 		}},
 		{"expiry", func(b *bundle) error {
-			_, err := b.ExpireSuppressions(b.ctx, checkedAt.Add(time.Hour), 10, saaf.SourceFile, find(saaf.NotRegistered))
+			_, err := b.ExpireSuppressions(b.ctx, Lease{}, checkedAt.Add(time.Hour), 10, saaf.SourceFile, find(saaf.NotRegistered))
 			return err
 		}, []saaf.EntryHead{fact(saaf.StageSuppression, saaf.System, "expired", map[string]any{"what": "expired"})}},
 		{"release", func(b *bundle) error {
@@ -218,7 +218,7 @@ func everyWrite(b *bundle) []ledgerWrite {
 			h.Source, h.Decisions, h.Requests[0].Decisions = "outside", 2, 2
 		}))}},
 		{"no checks", func(b *bundle) error { return b.RecordChecks(b.ctx, b.tenant, saaf.Live, "outside", asha, nil) }, nil},
-		{"refusal", func(b *bundle) error { return b.RecordRefusal(b.ctx, asha, map[string]any{"rule": "too_few"}) },
+		{"refusal", func(b *bundle) error { return b.RecordRefusal(b.ctx, Lease{}, asha, map[string]any{"rule": "too_few"}) },
 			[]saaf.EntryHead{ofBoth(fact(saaf.StageRefusal, asha, "", map[string]any{"rule": "too_few"}))}},
 		{"import", func(b *bundle) error {
 			given := everyField(3)
@@ -239,8 +239,8 @@ func everyWrite(b *bundle) []ledgerWrite {
 				h.Campaign, h.Requests[0].Reason, h.Fact = b.campaign, "asked", map[string]any{"leads": 1.0}
 			})), fact(saaf.StageErasure, asha, "asked", map[string]any{"leads": 1.0, "suppressions": 0.0}))},
 		{"checkpoint", func(b *bundle) error { _, err := b.Checkpoint(b.ctx); return err }, nil},
-		{"sweep", func(b *bundle) error { return b.SweepProgress(b.ctx, saaf.Sweep{Activation: 3, Done: 1}) }, nil},
-		{"confirm", func(b *bundle) error { return b.ConfirmSnapshot(b.ctx, 3) }, nil},
+		{"sweep", func(b *bundle) error { return b.SweepProgress(b.ctx, Lease{}, saaf.Sweep{Activation: 3, Done: 1}) }, nil},
+		{"confirm", func(b *bundle) error { return b.ConfirmSnapshot(b.ctx, Lease{}, 3) }, nil},
 		{"deletion", func(b *bundle) error { return b.DeleteCampaign(b.ctx, b.tenant, saaf.Live, b.campaign, asha) },
 			[]saaf.EntryHead{entry(saaf.StageDeletion, func(h *saaf.EntryHead) { h.Campaign, h.Fact = b.campaign, map[string]any{"leads": 3.0} })}},
 	}
@@ -480,7 +480,7 @@ func TestRequestIDsAreMasked(t *testing.T) {
 	b := setup(t)
 	by := saaf.By{Request: "crm-98765-43210", Actor: "key_asha"}
 	b.must(b.AddLeads(t.Context(), b.tenant, saaf.Live, &LeadBatch{Campaign: b.campaign, Leads: leads(0, 1), By: by}))
-	b.must(b.RecordRefusal(t.Context(), by, "fact"))
+	b.must(b.RecordRefusal(t.Context(), Lease{}, by, "fact"))
 	for _, e := range b.chain() {
 		if got := b.headOf(&e).Requests[0].Request; got != "crm-xxxxx-x3210" {
 			t.Errorf("entry %s names the request %q", e.ID, got)

@@ -314,7 +314,7 @@ func (m *model) recheck(rt *rapid.T) {
 		}
 		changes = append(changes, change)
 	}
-	n, late, err := m.ApplyRechecks(m.ctx, c.id, saaf.SourceFile, changes)
+	n, late, err := m.ApplyRechecks(m.ctx, Lease{}, c.id, saaf.SourceFile, changes)
 	if err != nil || n != changed || late != missed {
 		rt.Fatalf("ApplyRechecks = %d, %d, %v; want %d, %d", n, late, err, changed, missed)
 	}
@@ -395,7 +395,7 @@ func (m *model) purge(rt *rapid.T) {
 	ids, err := m.deletedCampaigns(m.ctx)
 	m.must(err)
 	for _, id := range ids {
-		m.must(m.purgeCampaign(m.ctx, id))
+		m.must(m.purgeCampaign(m.ctx, Lease{}, id))
 	}
 	for _, c := range m.campaigns {
 		if n := m.leftovers(c.id); c.deleted && n > 0 {

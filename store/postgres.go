@@ -18,9 +18,10 @@ import (
 // postgres is the engine that several processes share: PostgreSQL, and what is built
 // from it.
 type postgres struct {
-	store *Store
-	pool  *pgxpool.Pool
-	node  nodeLease
+	store  *Store
+	pool   *pgxpool.Pool
+	node   nodeLease
+	opened context.Context // that of Open without its end, for what is done at the close
 }
 
 // countSlots is over how many rows the counts of a campaign are spread. Two writers
@@ -42,7 +43,7 @@ func openPostgres(ctx context.Context, s *Store) error {
 	if err != nil {
 		return fmt.Errorf("open the database: %w", err)
 	}
-	e := &postgres{store: s, pool: pool}
+	e := &postgres{store: s, pool: pool, opened: context.WithoutCancel(ctx)}
 	s.engine = e
 	if err := e.prepare(ctx); err != nil {
 		return fmt.Errorf("open the database %s: %w", cfg.ConnConfig.Database, interrupted(ctx, err))
@@ -108,9 +109,7 @@ func unreachable(err error) error {
 
 func (e *postgres) close() error {
 	if e.store.ids != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		e.giveBack(ctx)
+		e.giveBack()
 	}
 	e.pool.Close()
 	return nil

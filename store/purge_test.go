@@ -21,7 +21,7 @@ func (b *bundle) leftovers(id saaf.CampaignID) int64 {
 func (b *bundle) purging() (stop func()) {
 	ctx, cancel := context.WithCancel(context.WithoutCancel(b.ctx))
 	done := make(chan error, 1)
-	go func() { done <- b.RunPurge(ctx) }()
+	go func() { done <- b.RunPurge(ctx, func(err error) { b.t.Errorf("purge: %v", err) }) }()
 	return func() {
 		b.t.Helper()
 		cancel()

@@ -37,6 +37,9 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	if parallel := flag.Lookup("test.parallel"); pgtest.Current() != pgtest.Embedded && parallel.Value.String() == parallel.DefValue {
+		_ = flag.Set("test.parallel", "4") // they wait for a server most of the time
+	}
 	pgtest.Only(pgtest.Postgres, onPostgres)
 	pgtest.Only(pgtest.Partitioned, onPartitions)
 	os.Exit(pgtest.RunOn(m, embeddedOnly, pgtest.Postgres, pgtest.Partitioned))
@@ -411,6 +414,9 @@ func onEngine(t tester, cfg *Config) {
 		cfg.partitions = pgtest.Partitions()
 		if c := clockOf(t); c != nil {
 			cfg.now = c.now
+		}
+		if cfg.partitions > 0 {
+			cfg.tracer = watch(t, cfg.URL)
 		}
 	}
 }

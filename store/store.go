@@ -51,6 +51,11 @@ type Config struct {
 	tracer        pgx.QueryTracer  // of what PostgreSQL is asked; for tests
 	retryFor      time.Duration    // how long a transaction is tried again; for tests
 
+	// LeaseTTL is how long work stays with a process that has stopped renewing its
+	// lease, default 15 s: so long after its death others take it up. See
+	// [Store.Leased].
+	LeaseTTL time.Duration
+
 	// QueueSingles and QueueLeads bound what waits for the writers: requests of a
 	// few rows, and leads in bulk requests. Default 4,096 and 32,000. A full
 	// queue answers Unavailable.
@@ -67,6 +72,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.Writers <= 0 {
 		c.Writers = 4
+	}
+	if c.LeaseTTL <= 0 {
+		c.LeaseTTL = 15 * time.Second
 	}
 	if c.writeBackFrom <= 0 {
 		c.writeBackFrom = writeBackFrom
@@ -91,16 +99,17 @@ type Store struct {
 	cfg     Config
 	engine  engine
 	ids     *saaf.IDSource
-	server  saaf.ServerID // of the chains of the ledger that this process writes
+	server  saaf.ServerID // this process: in the list of servers, as a holder of leases, as an author of chains
 	queue   *queue
 	purge   bell // rung when a campaign is deleted
 	erasing bell // rung when a person was erased
 	secrets secrets
 	hashers sync.Map // saaf.TenantID to *saaf.PhoneHasher
 
-	fresh   bool         // made by Open
-	commits atomic.Int64 // that the writers have made
-	entered atomic.Int64 // entries of the ledger in these
+	fresh       bool         // made by Open
+	commits     atomic.Int64 // that the writers have made
+	entered     atomic.Int64 // entries of the ledger in these
+	usageMinute atomic.Int64 // the last one in which requests of keys were counted
 }
 
 // engine is what the two databases do each in their own way.
@@ -148,6 +157,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			err = errors.Join(err, s.engine.close())
 		}
 		return nil, err
+	}
+	if s.server == 0 {
+		s.server = saaf.ServerID(s.ids.Next())
 	}
 	s.queue = newQueue(cfg, s.engine.shared())
 	return s, nil

@@ -169,7 +169,7 @@ func TestIDsGoOnAfterARestart(t *testing.T) {
 			newest := b.newCampaign(b.tenant, saaf.Live)
 			id := b.add(newest, leads(0, 9)...).Leads[8].ID
 			b.must(b.DeleteCampaign(b.ctx, b.tenant, saaf.Live, newest, saaf.System))
-			b.must(b.purgeCampaign(b.ctx, newest))
+			b.must(b.purgeCampaign(b.ctx, Lease{}, newest))
 			if n := b.leftovers(newest); n != 0 {
 				b.t.Errorf("%d rows left", n)
 			}

@@ -271,14 +271,14 @@ func TestEndOfASuppression(t *testing.T) {
 					if blocked.Status != saaf.LeadDND || blocked.Verdict != (saaf.Verdict{Reason: saaf.Suppressed, CheckedAt: b.now()}) {
 						t.Errorf("suppressed: %s, %+v", blocked.Status, blocked.Verdict)
 					}
-					if n, err := b.ExpireSuppressions(t.Context(), expires.Add(-time.Millisecond), 10, saaf.SourceFile, finding(verdict(c.found, snap))); n != 0 || err != nil {
+					if n, err := b.ExpireSuppressions(t.Context(), Lease{}, expires.Add(-time.Millisecond), 10, saaf.SourceFile, finding(verdict(c.found, snap))); n != 0 || err != nil {
 						t.Errorf("%d expired before their time, %v", n, err)
 					}
 					b.pass(2 * time.Hour)
 					if how == "lift" {
 						_, err = b.Lift(t.Context(), b.tenant, made[0].ID, saaf.SourceFile, asha, "a mistake", finding(verdict(c.found, snap)))
 						b.must(err)
-					} else if n, err := b.ExpireSuppressions(t.Context(), b.now(), 10, saaf.SourceFile, finding(verdict(c.found, snap))); n != 1 || err != nil {
+					} else if n, err := b.ExpireSuppressions(t.Context(), Lease{}, b.now(), 10, saaf.SourceFile, finding(verdict(c.found, snap))); n != 1 || err != nil {
 						t.Errorf("%d expired, %v", n, err)
 					}
 					want := blocked
@@ -308,7 +308,7 @@ func TestEndOfASuppression(t *testing.T) {
 						s.EndReason, s.EndActor = "expired", "system"
 					}
 					b.equal("the entry", []saaf.Suppression{s}, ended)
-					if again, err := b.ExpireSuppressions(t.Context(), b.now(), 10, saaf.SourceFile, nil); again != 0 || err != nil {
+					if again, err := b.ExpireSuppressions(t.Context(), Lease{}, b.now(), 10, saaf.SourceFile, nil); again != 0 || err != nil {
 						t.Errorf("it expires again: %d, %v", again, err)
 					}
 					if _, err := b.Lift(t.Context(), b.tenant, s.ID, saaf.SourceFile, asha, "again", nil); err != error(errNoSuppression) {
@@ -464,7 +464,7 @@ func TestProlongedWhileItEnds(t *testing.T) {
 		n := -1
 		go func() {
 			var err error
-			n, err = b.ExpireSuppressions(t.Context(), b.now(), smallRows, saaf.SourceFile, finding(verdict(saaf.NotRegistered, snap)))
+			n, err = b.ExpireSuppressions(t.Context(), Lease{}, b.now(), smallRows, saaf.SourceFile, finding(verdict(saaf.NotRegistered, snap)))
 			expired <- err
 		}()
 		b.waiting(2)

@@ -118,7 +118,7 @@ func TestCommandsSign(t *testing.T) {
 		return n
 	}
 	refuse := func(ctx context.Context, st *store.Store) error {
-		return st.RecordRefusal(ctx, saaf.System, map[string]string{"what": "test"})
+		return st.RecordRefusal(ctx, store.Lease{}, saaf.System, map[string]string{"what": "test"})
 	}
 	look := func(context.Context, *store.Store) error { return nil }
 	for _, step := range []struct {

@@ -7,6 +7,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"saaf/dnd"
+	"saaf/scrub"
 )
 
 // progressLine draws how far a long piece of work is, on a terminal and nothing
@@ -50,6 +51,13 @@ func (l *progressLine) finish() {
 	}
 }
 
+// fetching draws how much is there of a file that comes from the database.
+func (l *progressLine) fetching(done, total int64) {
+	l.show("fetching", done, total, func(elapsed time.Duration) string {
+		return "fetching the snapshot " + ofBytes(done, total) + timeLeft(done, total, elapsed)
+	})
+}
+
 // importBar draws the progress of an import.
 type importBar struct{ line progressLine }
 
@@ -57,6 +65,28 @@ func newImportBar(con *console) *importBar { return &importBar{progressLine{con:
 
 func (b *importBar) show(p dnd.Progress) {
 	b.line.show(string(p.Stage), p.BytesDone, p.BytesTotal, func(elapsed time.Duration) string { return importWords(p, elapsed) })
+}
+
+// spreading draws how far the snapshot is on its way to all servers.
+func (b *importBar) spreading(p scrub.SpreadProgress) {
+	b.line.show(string(p.Stage), p.BytesDone, p.BytesTotal, func(elapsed time.Duration) string {
+		return spreadWords(p) + timeLeft(p.BytesDone, p.BytesTotal, elapsed)
+	})
+}
+
+// spreadWords is a snapshot on its way to all servers in words, with the first of
+// those that are waited for.
+func spreadWords(p scrub.SpreadProgress) string {
+	text := string(p.Stage) + " " + ofBytes(p.BytesDone, p.BytesTotal)
+	if len(p.Waiting) == 0 {
+		return text
+	}
+	sv := &p.Waiting[0]
+	text += fmt.Sprintf(", %d/%d servers, not yet %.20s pid %d", p.Servers-len(p.Waiting), p.Servers, sv.Host, sv.PID)
+	if more := len(p.Waiting) - 1; more > 0 {
+		text += fmt.Sprintf(" +%d", more)
+	}
+	return text
 }
 
 func (b *importBar) finish() { b.line.finish() }

@@ -139,8 +139,9 @@ erasures
 
 key_usage
   key_id bigint NOT NULL
+  minute bigint NOT NULL
   used bigint NOT NULL
-  CONSTRAINT key_usage_pkey PRIMARY KEY (key_id)
+  CONSTRAINT key_usage_pkey PRIMARY KEY (key_id, minute)
 
 leads
   campaign_id bigint NOT NULL
@@ -216,6 +217,7 @@ registry_imports
   snapshot_id bigint
   created_at bigint NOT NULL
   finished_at bigint
+  server_id bigint NOT NULL DEFAULT 0
   CONSTRAINT registry_imports_pkey PRIMARY KEY (id)
 
 schema_migrations
@@ -236,6 +238,7 @@ servers
   problem text NOT NULL
   node bigint NOT NULL DEFAULT 0
   prepared bytea
+  fetched bigint NOT NULL DEFAULT 0
   CONSTRAINT servers_pkey PRIMARY KEY (id)
 
 snapshot_blocks
@@ -260,7 +263,8 @@ snapshot_uploads
   bytes bigint NOT NULL
   base bytea
   ready bigint NOT NULL
-  created_at bigint NOT NULL
+  pending bigint NOT NULL
+  touched_at bigint NOT NULL
   CONSTRAINT snapshot_uploads_pkey PRIMARY KEY (sha256)
 
 snapshots
