@@ -60,7 +60,12 @@ var house = []layer{
 		why:      "PostgreSQL for tests: it knows nothing of saaf, so that the tests of every package may use it",
 	},
 	{
-		packages: []string{"cmd/saaf", "internal/apptest"},
+		packages: []string{"internal/apptest"},
+		imports:  []string{"saaf", "store", "internal/pgtest"},
+		why:      "the program and its store for tests: it starts them and knows no part of them",
+	},
+	{
+		packages: []string{"cmd/saaf"},
 		imports: []string{"saaf", "store", "dnd", "sip", "agent", "egress", "web", "scrubber", "auth", "intake",
 			"scrub", "dial", "hook", "api", "console", "client"},
 		why: "wiring: the only places that know every part",

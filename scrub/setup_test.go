@@ -18,6 +18,7 @@ import (
 	"saaf"
 	"saaf/dnd"
 	"saaf/intake"
+	"saaf/internal/pgtest"
 	"saaf/store"
 )
 
@@ -27,6 +28,7 @@ type bundle struct {
 	*Service
 	t        testing.TB
 	data     string // the data directory
+	url      string // the database, "" for the one in data
 	intake   *intake.Service
 	tenant   saaf.TenantID
 	campaign saaf.CampaignID
@@ -38,17 +40,23 @@ type bundle struct {
 // setup opens a data directory with one tenant and one campaign.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	first, err := template()
+	cfg := store.Config{Dir: t.TempDir()}
+	first, err := start{}, error(nil)
+	if pgtest.Current() == pgtest.Embedded {
+		first, err = template()
+	} else {
+		cfg.URL = pgtest.Database(t, "scrub", prepare)
+		first = prepared
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	data := t.TempDir()
 	for name, content := range first.files {
-		if err := os.WriteFile(filepath.Join(data, name), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(cfg.Dir, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b := open(t, data, store.Config{})
+	b := open(t, cfg)
 	b.tenant, b.campaign = first.tenant, first.campaign
 	return b
 }
@@ -63,7 +71,18 @@ type start struct {
 }
 
 // template is made once: to make a store takes longer than most tests of it.
-var template = sync.OnceValues(func() (s start, err error) {
+var template = sync.OnceValues(func() (start, error) { return makeStart("") })
+
+// prepare makes the store of the database that those of the tests are copies of.
+func prepare(url string) (err error) {
+	prepared, err = makeStart(url)
+	return err
+}
+
+var prepared start // by prepare
+
+// makeStart makes a store in the database, "" for one in its directory.
+func makeStart(url string) (s start, err error) {
 	dir, err := os.MkdirTemp("", "scrub")
 	if err != nil {
 		return s, err
@@ -71,7 +90,7 @@ var template = sync.OnceValues(func() (s start, err error) {
 	defer os.RemoveAll(dir)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	st, err := store.Open(ctx, store.Config{Dir: dir})
+	st, err := store.Open(ctx, store.Config{Dir: dir, URL: url})
 	if err != nil {
 		return s, err
 	}
@@ -103,12 +122,15 @@ var template = sync.OnceValues(func() (s start, err error) {
 		}
 	}
 	return s, nil
-})
+}
 
-// open starts another process, so to speak, on a data directory.
-func open(t testing.TB, data string, cfg store.Config) *bundle {
+// open starts another process, so to speak, on a store.
+func open(t testing.TB, cfg store.Config) *bundle {
 	t.Helper()
-	cfg.Dir, cfg.Readers = data, 2 // every connection costs the test time
+	// Every connection costs the test time. With one writer its jobs are done in order;
+	// others beside it are those of another bundle.
+	cfg.Readers, cfg.Writers = 2, 1
+	data := cfg.Dir
 	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -117,7 +139,7 @@ func open(t testing.TB, data string, cfg store.Config) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{t: t, data: data, events: new(events)}
+	b := &bundle{t: t, data: data, url: cfg.URL, events: new(events)}
 	b.Service = NewService(Config{Store: st, Registry: registry, Dir: RegistryDir(data), Uploads: UploadDir(data), Log: slog.New(b.events)})
 	b.intake = intake.NewService(st, registry, nil, saaf.PhonePolicy{})
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
@@ -146,7 +168,8 @@ func (b *bundle) reopen() *bundle {
 // another is a second process on the same data, with the same tenant and campaign.
 func (b *bundle) another(cfg store.Config) *bundle {
 	b.t.Helper()
-	n := open(b.t, b.data, cfg)
+	cfg.Dir, cfg.URL = b.data, b.url
+	n := open(b.t, cfg)
 	n.tenant, n.campaign = b.tenant, b.campaign
 	return n
 }
@@ -282,11 +305,6 @@ func (b *bundle) leads() map[saaf.Phone]saaf.Lead {
 // store, which has no way to do that yet.
 func (b *bundle) moves(l saaf.Lead, status saaf.LeadStatus, reason saaf.VerdictReason) {
 	b.t.Helper()
-	conn, err := sqlite.OpenConn(filepath.Join(b.data, databaseName), sqlite.OpenReadWrite|sqlite.OpenWAL)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer conn.Close()
 	unchecked := func(s saaf.LeadStatus, r saaf.VerdictReason) (n int) {
 		if !s.Finished() && !r.Checked() {
 			n = 1
@@ -294,19 +312,41 @@ func (b *bundle) moves(l saaf.Lead, status saaf.LeadStatus, reason saaf.VerdictR
 		return n
 	}
 	found := []string{"unavailable", "stale", "clean", "full", "partial", "suppressed", "held"}
+	slot := fmt.Sprintf("campaign_id = %d AND slot = (SELECT min(slot) FROM campaign_counts WHERE campaign_id = %[1]d)", l.CampaignID)
 	for _, sql := range []string{
-		fmt.Sprintf("UPDATE leads SET status = %d, reason = %d, updated_at = %d WHERE id = %d AND status = %d AND reason = %d",
-			status, reason, time.Now().UnixMilli(), l.ID, l.Status, l.Verdict.Reason),
-		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s - 1 WHERE campaign_id = %d", l.Status, l.CampaignID),
-		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s + 1 WHERE campaign_id = %d", status, l.CampaignID),
-		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s - 1 WHERE campaign_id = %d", found[l.Verdict.Reason], l.CampaignID),
-		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s + 1, unchecked = unchecked + %d WHERE campaign_id = %d",
-			found[reason], unchecked(status, reason)-unchecked(l.Status, l.Verdict.Reason), l.CampaignID),
+		fmt.Sprintf("UPDATE leads SET status = %d, reason = %d, updated_at = %d WHERE campaign_id = %d AND id = %d AND status = %d AND reason = %d",
+			status, reason, time.Now().UnixMilli(), l.CampaignID, l.ID, l.Status, l.Verdict.Reason),
+		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s - 1 WHERE %s", l.Status, slot),
+		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s + 1 WHERE %s", status, slot),
+		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s - 1 WHERE %s", found[l.Verdict.Reason], slot),
+		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s + 1, unchecked = unchecked + %d WHERE %s",
+			found[reason], unchecked(status, reason)-unchecked(l.Status, l.Verdict.Reason), slot),
 	} {
-		if err := sqlitex.ExecuteTransient(conn, sql, nil); err != nil || conn.Changes() != 1 {
-			b.t.Fatal(sql, conn.Changes(), err)
+		if n := b.alters(sql); n != 1 {
+			b.t.Fatal(sql, n)
 		}
 	}
+}
+
+// alters changes the database behind the back of the store, and says how many rows.
+func (b *bundle) alters(sql string) int {
+	b.t.Helper()
+	if b.url != "" {
+		n, err := pgtest.Exec(b.t.Context(), b.url, sql)
+		if err != nil {
+			b.t.Fatal(sql, err)
+		}
+		return int(n)
+	}
+	conn, err := sqlite.OpenConn(filepath.Join(b.data, databaseName), sqlite.OpenReadWrite|sqlite.OpenWAL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := sqlitex.ExecuteTransient(conn, sql, nil); err != nil {
+		b.t.Fatal(sql, err)
+	}
+	return conn.Changes()
 }
 
 // holds keeps the writer busy inside a transaction until release is called.

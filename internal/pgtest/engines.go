@@ -64,6 +64,12 @@ func RunOn(m *testing.M, embeddedOnly map[string]string, others ...Engine) int {
 			panic(err)
 		}
 	}
+	if Current() != Embedded { // here and not inside a test that has a clock of its own
+		if _, err := shared(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
 	code := m.Run()
 	if code != 0 || os.Getenv(engineEnv) != "" || set("test.bench") || set("test.fuzz") || set("test.list") || set("test.fuzzworker") {
 		return code
