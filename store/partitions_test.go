@@ -26,7 +26,6 @@ var fanOuts = map[string]string{
 	"sqlCampaignsThere":     whichHaveWork,
 	"sqlCampaignsOfTenant":  whichHaveWork,
 	"sqlEveryCampaign":      whichHaveWork,
-	"sqlCampaignsThere":     whichHaveWork,
 	"sqlCampaignIDs":        "the campaigns of a tenant",
 	"sqlCampaigns":          "the campaigns of a tenant",
 	"sqlGauges":             "totals of the deployment",

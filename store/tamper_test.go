@@ -41,36 +41,42 @@ func (ev *evidence) verify(b *bundle) error { return ev.verifyFrom(b, 0) }
 // verifyFrom is verify for evidence that is known to be whole before the given
 // entry.
 func (ev *evidence) verifyFrom(b *bundle, first int) error {
-	hashes := map[saaf.EntryID]saaf.SHA256{}
-	var before saaf.SHA256
+	last := map[int64]saaf.CheckpointHead{} // of each chain
+	heads := map[saaf.EntryID]saaf.CheckpointHead{}
 	for i, e := range ev.entries {
-		if i < first {
-			before, hashes[e.ID] = e.Hash, e.Hash
-			continue
+		if i >= first {
+			if err := e.Check(b.Deployment(), last[e.Writer].Hash); err != nil {
+				return fmt.Errorf("entry %s: %w", e.ID, err)
+			}
+			if e.Seq != last[e.Writer].Seq+1 {
+				return fmt.Errorf("entry %s: the number %d behind %d", e.ID, e.Seq, last[e.Writer].Seq)
+			}
 		}
-		if err := e.Check(b.Deployment(), before); err != nil {
-			return fmt.Errorf("entry %s: %w", e.ID, err)
-		}
-		if e.Seq != int64(i)+1 {
-			return fmt.Errorf("entry %s: the number %d at the place %d", e.ID, e.Seq, i+1)
-		}
-		before, hashes[e.ID] = e.Hash, e.Hash
+		heads[e.ID] = saaf.CheckpointHead{Writer: e.Writer, Seq: e.Seq, Entry: e.ID, Hash: e.Hash}
+		last[e.Writer] = heads[e.ID]
 	}
-	var last saaf.SHA256
+	var before saaf.SHA256
+	named := map[int64]bool{}
 	for i, c := range ev.checkpoints {
 		open, err := c.Open(b.PublicKey())
 		switch {
 		case err != nil:
 			return fmt.Errorf("checkpoint %d: %w", c.Seq, err)
-		case open.Seq != c.Seq, c.Seq != int64(i)+1, open.Before != last, open.Deployment != b.Deployment():
+		case open.Seq != c.Seq, c.Seq != int64(i)+1, open.Before != before, open.Deployment != b.Deployment():
 			return fmt.Errorf("checkpoint %d is not behind the one before", c.Seq)
 		}
 		for _, head := range open.Heads {
-			if hashes[head.Entry] != head.Hash {
+			if heads[head.Entry] != head {
 				return fmt.Errorf("checkpoint %d: entry %s is not there", c.Seq, head.Entry)
 			}
+			named[head.Writer] = true
 		}
-		last = c.Hash()
+		before = c.Hash()
+	}
+	for writer := range last {
+		if !named[writer] && len(ev.checkpoints) > 0 {
+			return fmt.Errorf("no checkpoint names the chain %d", writer)
+		}
 	}
 	return nil
 }
