@@ -45,7 +45,7 @@ func setup(t testing.TB) *bundle {
 	if pgtest.Current() == pgtest.Embedded {
 		first, err = template()
 	} else {
-		cfg.URL = pgtest.Database(t, "scrub", prepare)
+		cfg.URL = pgtest.Database(t, "start", prepare)
 		first = prepared
 	}
 	if err != nil {
@@ -56,7 +56,7 @@ func setup(t testing.TB) *bundle {
 			t.Fatal(err)
 		}
 	}
-	b := open(t, cfg)
+	b := open(t, cfg.Dir, cfg)
 	b.tenant, b.campaign = first.tenant, first.campaign
 	return b
 }
@@ -124,13 +124,13 @@ func makeStart(url string) (s start, err error) {
 	return s, nil
 }
 
-// open starts another process, so to speak, on a store.
-func open(t testing.TB, cfg store.Config) *bundle {
+// open starts another process, so to speak, on a data directory.
+func open(t testing.TB, data string, cfg store.Config) *bundle {
 	t.Helper()
+	cfg.Dir = data
 	// Every connection costs the test time. With one writer its jobs are done in order;
 	// others beside it are those of another bundle.
 	cfg.Readers, cfg.Writers = 2, 1
-	data := cfg.Dir
 	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -168,8 +168,8 @@ func (b *bundle) reopen() *bundle {
 // another is a second process on the same data, with the same tenant and campaign.
 func (b *bundle) another(cfg store.Config) *bundle {
 	b.t.Helper()
-	cfg.Dir, cfg.URL = b.data, b.url
-	n := open(b.t, cfg)
+	cfg.URL = b.url
+	n := open(b.t, b.data, cfg)
 	n.tenant, n.campaign = b.tenant, b.campaign
 	return n
 }
