@@ -45,7 +45,7 @@ func setup(t testing.TB) *bundle {
 	if pgtest.Current() == pgtest.Embedded {
 		first, err = template()
 	} else {
-		cfg.URL = pgtest.Database(t, "scrub", prepare)
+		cfg.URL = pgtest.Database(t, "start", prepare)
 		first = prepared
 	}
 	if err != nil {
@@ -66,13 +66,13 @@ type start struct {
 // open opens a copy of the store in a directory of its own.
 func (s *start) open(t testing.TB, cfg store.Config) *bundle {
 	t.Helper()
-	cfg.Dir = t.TempDir()
+	data := t.TempDir()
 	for name, content := range s.files {
-		if err := os.WriteFile(filepath.Join(cfg.Dir, name), content, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(data, name), content, 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
-	b := open(t, cfg)
+	b := open(t, data, cfg)
 	b.tenant, b.campaign = s.tenant, s.campaign
 	return b
 }
@@ -144,16 +144,16 @@ func makeStart(url string) (s start, err error) {
 	return s, nil
 }
 
-// open starts another process, so to speak, on a store.
-func open(t testing.TB, cfg store.Config) *bundle {
+// open starts another process, so to speak, on a data directory.
+func open(t testing.TB, data string, cfg store.Config) *bundle {
 	t.Helper()
+	cfg.Dir = data
 	// Every connection costs the test time. With one writer its jobs are done in order;
 	// others beside it are those of another bundle.
 	cfg.Readers = 2
 	if cfg.Writers == 0 {
 		cfg.Writers = 1
 	}
-	data := cfg.Dir
 	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -191,8 +191,8 @@ func (b *bundle) reopen() *bundle {
 // another is a second process on the same data, with the same tenant and campaign.
 func (b *bundle) another(cfg store.Config) *bundle {
 	b.t.Helper()
-	cfg.Dir, cfg.URL = b.data, b.url
-	n := open(b.t, cfg)
+	cfg.URL = b.url
+	n := open(b.t, b.data, cfg)
 	n.tenant, n.campaign = b.tenant, b.campaign
 	return n
 }
