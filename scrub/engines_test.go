@@ -12,34 +12,12 @@ func TestMain(m *testing.M) { os.Exit(pgtest.RunOn(m, embeddedOnly, pgtest.Postg
 // Reasons why a test says nothing of PostgreSQL.
 const (
 	daysPass = "days pass in it by a clock that jumps, which a server has no part in"
-	theirOwn = "its nodes work on PostgreSQL whatever the engine is"
-	alone    = "it is about a process that is alone on its store"
-	fetched  = "on PostgreSQL a file that is missing or damaged here is fetched: TestCommandsFetch, TestDamageInTheStore"
+	mends    = "where servers share a store a spoilt file comes from there again: see heal_test.go"
+	itsOwn   = "it makes a database on PostgreSQL itself, whatever the engine"
 	damages  = "it damages rows of SQLite; those of PostgreSQL are damaged in the tests of store and in audit_tampered.txtar"
 )
 
 var embeddedOnly = map[string]string{
-	"TestImportReachesEveryNode":            theirOwn,
-	"TestDeltasTravelAsDeltas":              theirOwn,
-	"TestNodeStartsBehind":                  theirOwn,
-	"TestNodesThatDoNotGetReady":            theirOwn,
-	"TestImportCancelledWhileItWaits":       theirOwn,
-	"TestDamageOnTheWay":                    theirOwn,
-	"TestDamageInTheStore":                  theirOwn,
-	"TestFilesComeWithTheFirstNode":         theirOwn,
-	"TestDamagedFileIsNotPublished":         theirOwn,
-	"TestPublishGoesOn":                     theirOwn,
-	"TestTwoImportersOfOneStore":            theirOwn,
-	"TestFilesThatAreKeptEverywhere":        theirOwn,
-	"TestTidyingSparesWhatIsPrepared":       theirOwn,
-	"TestCommandsFetch":                     theirOwn,
-	"TestSweepWithoutTheOldSnapshot":        fetched,
-	"TestImportMendsASpoiltFile":            fetched,
-	"TestRollBackToADamagedSnapshot":        fetched,
-	"TestImportOfMissingFiles":              fetched,
-	"TestDeltaOverADamagedBase":             fetched,
-	"TestNothingIsPublishedAlone":           alone,
-	"TestShelfHoldsWhatIsInUse":             alone,
 	"TestPassThatLosesItsRegistry":          daysPass,
 	"TestStaleRegistryChangesNothing":       daysPass,
 	"TestPassOverABusyStore":                "it waits by a clock that jumps, past the limit of a transaction",
@@ -50,6 +28,20 @@ var embeddedOnly = map[string]string{
 	"TestVerifyFindsWrongCheckpoints":       damages,
 	"TestVerifyAgainstLodgedCheckpoints":    damages,
 	"TestVerifyLooksForTheEntriesOfLeads":   damages,
+
+	"TestNothingIsPublishedAlone":    "about the embedded store alone",
+	"TestShelfHoldsWhatIsInUse":      "about the embedded store alone",
+	"TestSweepWithoutTheOldSnapshot": mends,
+	"TestImportMendsASpoiltFile":     mends,
+	"TestRollBackToADamagedSnapshot": mends,
+	"TestImportOfMissingFiles":       mends,
+	"TestDeltaOverADamagedBase":      mends,
+
+	"TestDamageOnTheWay": itsOwn, "TestDamageInTheStore": itsOwn, "TestFilesComeWithTheFirstNode": itsOwn,
+	"TestDamagedFileIsNotPublished": itsOwn, "TestPublishGoesOn": itsOwn, "TestTwoImportersOfOneStore": itsOwn,
+	"TestFilesThatAreKeptEverywhere": itsOwn, "TestTidyingSparesWhatIsPrepared": itsOwn, "TestCommandsFetch": itsOwn,
+	"TestImportReachesEveryNode": itsOwn, "TestDeltasTravelAsDeltas": itsOwn, "TestNodeStartsBehind": itsOwn,
+	"TestNodesThatDoNotGetReady": itsOwn, "TestImportCancelledWhileItWaits": itsOwn,
 }
 
 func TestEngineTestsAreThere(t *testing.T) {

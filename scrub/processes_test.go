@@ -44,7 +44,7 @@ func startNodes(t *testing.T) *nodes {
 // start starts another one in a data directory.
 func (n *nodes) start(data string) *bundle {
 	n.t.Helper()
-	b := open(n.t, store.Config{Dir: data, URL: n.url, Secrets: n.secrets, LeaseTTL: shortLease})
+	b := open(n.t, data, store.Config{URL: n.url, Secrets: n.secrets, LeaseTTL: shortLease})
 	if n.first != nil {
 		b.tenant, b.campaign = n.first.tenant, n.first.campaign
 	}

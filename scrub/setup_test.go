@@ -40,25 +40,18 @@ type bundle struct {
 // setup opens a data directory with one tenant and one campaign.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	cfg := store.Config{Dir: t.TempDir()}
+	var cfg store.Config
 	first, err := start{}, error(nil)
 	if pgtest.Current() == pgtest.Embedded {
 		first, err = template()
 	} else {
-		cfg.URL = pgtest.Database(t, "scrub", prepare)
+		cfg.URL = pgtest.Database(t, "start", prepare)
 		first = prepared
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range first.files {
-		if err := os.WriteFile(filepath.Join(cfg.Dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b := open(t, cfg)
-	b.tenant, b.campaign = first.tenant, first.campaign
-	return b
+	return first.open(t, cfg)
 }
 
 const databaseName = "saaf.db"
@@ -69,6 +62,33 @@ type start struct {
 	tenant   saaf.TenantID
 	campaign saaf.CampaignID
 }
+
+// open opens a copy of the store in a directory of its own.
+func (s *start) open(t testing.TB, cfg store.Config) *bundle {
+	t.Helper()
+	data := t.TempDir()
+	for name, content := range s.files {
+		if err := os.WriteFile(filepath.Join(data, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := open(t, data, cfg)
+	b.tenant, b.campaign = s.tenant, s.campaign
+	return b
+}
+
+// share is setup on PostgreSQL with two writers, each of which has a chain of its own.
+func share(t testing.TB) *bundle {
+	t.Helper()
+	url := pgtest.Database(t, "chains", func(url string) (err error) {
+		sharedStart, err = makeStart(url)
+		return err
+	})
+	return sharedStart.open(t, store.Config{URL: url, Writers: 2})
+}
+
+// sharedStart is what the template of the databases of share belongs to.
+var sharedStart start
 
 // template is made once: to make a store takes longer than most tests of it.
 var template = sync.OnceValues(func() (start, error) { return makeStart("") })
@@ -124,13 +144,16 @@ func makeStart(url string) (s start, err error) {
 	return s, nil
 }
 
-// open starts another process, so to speak, on a store.
-func open(t testing.TB, cfg store.Config) *bundle {
+// open starts another process, so to speak, on a data directory.
+func open(t testing.TB, data string, cfg store.Config) *bundle {
 	t.Helper()
+	cfg.Dir = data
 	// Every connection costs the test time. With one writer its jobs are done in order;
 	// others beside it are those of another bundle.
-	cfg.Readers, cfg.Writers = 2, 1
-	data := cfg.Dir
+	cfg.Readers = 2
+	if cfg.Writers == 0 {
+		cfg.Writers = 1
+	}
 	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -168,8 +191,8 @@ func (b *bundle) reopen() *bundle {
 // another is a second process on the same data, with the same tenant and campaign.
 func (b *bundle) another(cfg store.Config) *bundle {
 	b.t.Helper()
-	cfg.Dir, cfg.URL = b.data, b.url
-	n := open(b.t, cfg)
+	cfg.URL = b.url
+	n := open(b.t, b.data, cfg)
 	n.tenant, n.campaign = b.tenant, b.campaign
 	return n
 }
