@@ -12,13 +12,13 @@ import (
 	"pgregory.net/rapid"
 
 	"saaf"
-	"saaf/internal/pgtest"
 	"saaf/store"
 )
 
 // everybody is what the database knows: the totals of each minute and key.
 type everybody struct {
-	takes time.Duration // each word
+	sleep func(time.Duration) // that of the bubble
+	takes time.Duration       // each word
 	fails error
 	words atomic.Int64
 
@@ -28,7 +28,7 @@ type everybody struct {
 
 func (e *everybody) spend(ctx context.Context, minute int64, used []store.KeyUse) (totals []store.KeyUse, err error) {
 	e.words.Add(1)
-	<-time.After(e.takes / 2)
+	e.sleep(e.takes / 2)
 	if e.fails != nil {
 		return nil, e.fails
 	}
@@ -44,7 +44,7 @@ func (e *everybody) spend(ctx context.Context, minute int64, used []store.KeyUse
 		totals = append(totals, store.KeyUse{Key: u.Key, Requests: e.used[minute][u.Key]})
 	}
 	e.mu.Unlock()
-	<-time.After(e.takes - e.takes/2)
+	e.sleep(e.takes - e.takes/2)
 	return totals, nil
 }
 
@@ -78,7 +78,7 @@ func (e *everybody) together(processes int, key *saaf.Key, loads []load) outcome
 				break // every request ends in the minute in which it began
 			}
 			requests.Go(func() {
-				<-time.After(time.Until(begin.Add(at)))
+				e.sleep(time.Until(begin.Add(at)))
 				now := time.Now()
 				_, err := limiters[load.process].Take(ctx, key, now)
 				mu.Lock()
@@ -102,7 +102,7 @@ func TestProcessesShareALimit(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		processes := rapid.IntRange(1, 5).Draw(rt, "processes")
-		limit := rapid.OneOf(rapid.IntRange(1, 40), rapid.SampledFrom([]int{600, 2000})).Draw(rt, "limit")
+		limit := rapid.OneOf(rapid.IntRange(1, 40), rapid.Just(600)).Draw(rt, "limit")
 		e := &everybody{takes: time.Duration(rapid.IntRange(0, 100).Draw(rt, "word takes ms")) * time.Millisecond}
 		loads := rapid.SliceOfN(rapid.Custom(func(rt *rapid.T) load {
 			return load{
@@ -111,9 +111,10 @@ func TestProcessesShareALimit(t *testing.T) {
 				every:   time.Duration(rapid.SampledFrom([]int{0, 0, 1, 7, 50}).Draw(rt, "every ms")) * time.Millisecond,
 				count:   rapid.IntRange(1, 2*limit).Draw(rt, "count"),
 			}
-		}), 1, 8).Draw(rt, "loads")
+		}), 1, 6).Draw(rt, "loads")
 		var out outcome
 		synctest.Test(t, func(*testing.T) {
+			e.sleep = time.Sleep
 			out = e.together(processes, &saaf.Key{ID: 1, RateLimit: limit}, loads)
 		})
 		for minute, offered := range out.offered {
@@ -130,7 +131,7 @@ func TestProcessesShareALimit(t *testing.T) {
 func TestRemainingOfASharedLimit(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &everybody{takes: 2 * time.Millisecond}
+		e := &everybody{sleep: time.Sleep, takes: 2 * time.Millisecond}
 		l := sharedLimiter(e.spend)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -164,6 +165,7 @@ func TestLimitsWithoutTheDatabase(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
+				e.sleep = time.Sleep
 				begin := time.Now()
 				out := e.together(2, &saaf.Key{ID: 1, RateLimit: 600}, []load{
 					{process: 0, count: 700, every: 5 * time.Millisecond},
@@ -189,7 +191,7 @@ func TestLimitsWithoutTheDatabase(t *testing.T) {
 func TestHowLongRequestsWait(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &everybody{takes: time.Minute}
+		e := &everybody{sleep: time.Sleep, takes: time.Minute}
 		l := sharedLimiter(e.spend)
 		ctx, stop := context.WithCancel(t.Context())
 		ended := make(chan struct{})
@@ -211,67 +213,4 @@ func TestHowLongRequestsWait(t *testing.T) {
 		stop()
 		<-ended
 	})
-}
-
-// Two processes over one database, with everything in between.
-func TestServicesShareALimit(t *testing.T) {
-	t.Parallel()
-	url, secrets := pgtest.Empty(t), t.TempDir()
-	var services [2]*Service
-	var key saaf.Key
-	for i := range services {
-		st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), URL: url, Secrets: secrets})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
-		writing, stopWriting := context.WithCancel(context.WithoutCancel(t.Context()))
-		written, worked := make(chan error, 1), make(chan error, 1)
-		go func() { written <- st.Run(writing) }()
-		services[i] = NewService(st)
-		go func() { worked <- services[i].Run(ctx) }()
-		t.Cleanup(func() {
-			stop()
-			err := <-worked
-			stopWriting()
-			if err := errors.Join(err, <-written, st.Close()); err != nil {
-				t.Error(err)
-			}
-		})
-		if i > 0 {
-			continue
-		}
-		tenant, err := st.CreateTenant(t.Context(), "Asha Motors")
-		if err != nil {
-			t.Fatal(err)
-		}
-		made, _, err := NewKey(KeySpec{TenantID: tenant.ID, Environment: saaf.Live})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if key, err = st.CreateKey(t.Context(), made); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for minute, shares := range [][2]int{{500, 500}, {1000, 0}, {0, 700}} {
-		now := time.Date(2026, 11, 20, 9, minute, 30, 0, time.UTC)
-		var mu sync.Mutex
-		admitted := 0
-		var requests sync.WaitGroup
-		for i, n := range shares {
-			for range n {
-				requests.Go(func() {
-					if _, err := services[i].Take(t.Context(), &key, now); err == nil {
-						mu.Lock()
-						admitted++
-						mu.Unlock()
-					}
-				})
-			}
-		}
-		requests.Wait()
-		if most := key.RateLimit + key.RateLimit/32; admitted < key.RateLimit || admitted > most {
-			t.Errorf("%d and %d requests to two processes: %d let through, limit %d", shares[0], shares[1], admitted, key.RateLimit)
-		}
-	}
 }

@@ -33,11 +33,31 @@ func NewService(st *store.Store) *Service {
 	return s
 }
 
-// Run shares what keys have used with other processes until ctx ends. Without others
-// it returns at once.
+// watchEvery is how often other processes are seen to have changed keys.
+const watchEvery = 250 * time.Millisecond
+
+// Run forgets keys that other processes have changed, and shares with them what keys
+// have used, until ctx ends.
 func (s *Service) Run(ctx context.Context) error {
-	s.limiter.run(ctx)
-	return nil
+	var sharing sync.WaitGroup
+	sharing.Go(func() { s.limiter.run(ctx) })
+	defer sharing.Wait()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var taken int64
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		// The version is read before anything is forgotten, so that a change in between
+		// is seen next time. While it cannot be read, keys cannot be looked up either.
+		if version, err := s.store.Version(ctx); err == nil && version != taken {
+			s.Forget()
+			taken = version
+		}
+	}
 }
 
 // Take counts one request of a key, see [Limiter.Take].

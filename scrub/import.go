@@ -22,8 +22,8 @@ type ImportRequest struct {
 	Lease         store.Lease           // of whoever does that import
 	SHA256        saaf.SHA256           // of the one file, zero for not known: another content is not activated
 	Progress      func(dnd.Progress)
-	Aside         func() // called at the beginning of each goroutine that reads and writes files; nil is not
-	Spread        Spreading
+	Aside         func()    // called at the beginning of each goroutine that reads and writes files; nil is not
+	Spread        Spreading // its warnings become those of the report
 }
 
 // ImportResult is what an import found and made.

@@ -80,7 +80,7 @@ func (d *deployment) machine() *bundle {
 // on is a process on a data directory.
 func (d *deployment) on(data string) *bundle {
 	d.t.Helper()
-	return open(d.t, data, store.Config{URL: d.url, Writers: 1})
+	return open(d.t, data, store.Config{URL: d.url})
 }
 
 // node is a server: it beats, takes what is active, and prepares for what is about to

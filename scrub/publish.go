@@ -39,7 +39,8 @@ func publish(ctx context.Context, st *store.Store, dir string, snap *saaf.Snapsh
 
 // published are the files that the store has whole.
 func published(ctx context.Context, st *store.Store) (map[saaf.SHA256]bool, error) {
-	list, err := st.Uploads(ctx)
+	var list []store.SnapshotUpload
+	err := patiently(ctx, func() (err error) { list, err = st.Uploads(ctx); return err })
 	if err != nil {
 		return nil, err
 	}
@@ -114,7 +115,8 @@ var errOtherFile = errors.New("the file is no longer what was imported")
 
 // sameBlock reports whether the store has this block.
 func sameBlock(ctx context.Context, st *store.Store, sha saaf.SHA256, seq int64, block []byte) (bool, error) {
-	there, err := st.Block(ctx, sha, seq)
+	var there []byte
+	err := patiently(ctx, func() (err error) { there, err = st.Block(ctx, sha, seq); return err })
 	if errors.Is(err, store.ErrNotPublished) || errors.Is(err, store.ErrBlockDamaged) {
 		return false, nil
 	}

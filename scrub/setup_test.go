@@ -40,7 +40,7 @@ type bundle struct {
 // setup opens a data directory with one tenant and one campaign.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	cfg := store.Config{Dir: t.TempDir()}
+	var cfg store.Config
 	first, err := start{}, error(nil)
 	if pgtest.Current() == pgtest.Embedded {
 		first, err = template()
@@ -51,14 +51,7 @@ func setup(t testing.TB) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for name, content := range first.files {
-		if err := os.WriteFile(filepath.Join(cfg.Dir, name), content, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	b := open(t, cfg.Dir, cfg)
-	b.tenant, b.campaign = first.tenant, first.campaign
-	return b
+	return first.open(t, cfg)
 }
 
 const databaseName = "saaf.db"
@@ -69,6 +62,33 @@ type start struct {
 	tenant   saaf.TenantID
 	campaign saaf.CampaignID
 }
+
+// open opens a copy of the store in a directory of its own.
+func (s *start) open(t testing.TB, cfg store.Config) *bundle {
+	t.Helper()
+	data := t.TempDir()
+	for name, content := range s.files {
+		if err := os.WriteFile(filepath.Join(data, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b := open(t, data, cfg)
+	b.tenant, b.campaign = s.tenant, s.campaign
+	return b
+}
+
+// share is setup on PostgreSQL with two writers, each of which has a chain of its own.
+func share(t testing.TB) *bundle {
+	t.Helper()
+	url := pgtest.Database(t, "chains", func(url string) (err error) {
+		sharedStart, err = makeStart(url)
+		return err
+	})
+	return sharedStart.open(t, store.Config{URL: url, Writers: 2})
+}
+
+// sharedStart is what the template of the databases of share belongs to.
+var sharedStart start
 
 // template is made once: to make a store takes longer than most tests of it.
 var template = sync.OnceValues(func() (start, error) { return makeStart("") })
@@ -130,7 +150,10 @@ func open(t testing.TB, data string, cfg store.Config) *bundle {
 	cfg.Dir = data
 	// Every connection costs the test time. With one writer its jobs are done in order;
 	// others beside it are those of another bundle.
-	cfg.Readers, cfg.Writers = 2, 1
+	cfg.Readers = 2
+	if cfg.Writers == 0 {
+		cfg.Writers = 1
+	}
 	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)

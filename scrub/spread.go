@@ -42,6 +42,7 @@ const (
 	spreadLimit = 120 * time.Second
 	spreadEvery = 100 * time.Millisecond
 	touchEvery  = 10 * time.Second
+	settleLimit = 10 * time.Second // a mark that stays does no harm
 	// uploadLife is how long files of an import stay in the store that has died.
 	uploadLife = time.Hour
 )
@@ -131,7 +132,8 @@ func (s *spreader) await(ctx context.Context) (lacking []store.Server, err error
 	begun := time.Now()
 	touched := begun
 	for {
-		living, _, err := s.store.Running(ctx)
+		var living []store.Server
+		err := patiently(ctx, func() (err error) { living, _, err = s.store.Running(ctx); return err })
 		if err != nil {
 			return nil, err
 		}
@@ -184,7 +186,8 @@ func (s *spreader) settle(ctx context.Context) error {
 	if !s.store.Shared() {
 		return nil
 	}
-	ctx = context.WithoutCancel(ctx)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleLimit)
+	defer cancel()
 	err := s.mark(ctx, false)
 	if errors.Is(err, store.ErrNotPublished) {
 		return nil

@@ -145,7 +145,7 @@ func TestNodesThatDoNotGetReady(t *testing.T) {
 	m, able := d.machine(), d.node()
 	lame := d.machine().serves(d, false)
 	req := m.large(0)
-	req.Spread.Limit = 500 * time.Millisecond
+	req.Spread.Limit = 5 * time.Second
 	var waited bool
 	req.Spread.Progress = func(p SpreadProgress) {
 		waited = waited || p.Stage == Preparing && len(p.Waiting) == 1 && p.Waiting[0].ID == lame.row.ID && p.BytesDone < p.BytesTotal

@@ -85,6 +85,7 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
+	"TestClaimsAtOnce":                    theOthers,
 	"TestServersBesideEachOther":          theOthers,
 	"TestBarrierOverProcesses":            theOthers,
 	"TestRecheckByAReplacedSnapshot":      theOthers,
@@ -96,8 +97,10 @@ var onPostgres = map[string]string{
 	"TestCommitOfUnknownOutcomeOvertaken": theLink,
 	"TestAnswersOutliveReads":             theLink,
 	"TestCodesOfFailure":                  theLink,
+	"TestChangesWaitForPushes":            "one writer does nothing beside another; with several it does not matter where rows are",
 	"TestDeadlock":                        theLink,
 	"TestIsolationIsOurs":                 theLink,
+	"TestSpreadLeft":                      "a change of the lists and its leads are one transaction where one can touch all campaigns",
 	"TestNodeNumbers":                     theNodes,
 	"TestNodeNumberIsLost":                theNodes,
 	"TestServerGoesAway":                  theLink,

@@ -38,29 +38,31 @@ type claimed struct {
 
 func (s *Store) claim(ctx context.Context, name string, ttl time.Duration) (c claimed, err error) {
 	err = s.write(ctx, beside, 1, func(t *tx) error {
-		const sqlClaim = `
-			INSERT INTO leases AS l (name, holder, fence, until) VALUES ($1, $2, 1, $3)
-			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = l.fence + 1, until = excluded.until
-			 WHERE l.until <= $4
-			RETURNING fence`
 		c = claimed{Lease: Lease{Name: name}, at: time.Now()}
 		now, err := s.engine.clock(t.conn)
 		if err != nil {
 			return err
 		}
-		err = t.conn.query(sqlClaim, func(r row) error {
+		// First a look: the claim itself locks the row, for which writes under the lease
+		// would have to wait.
+		const sqlLeaseUntil = `SELECT until FROM leases WHERE name = $1`
+		err = t.conn.query(sqlLeaseUntil, func(r row) error {
+			c.free = max(0, r.time().Sub(now))
+			return nil
+		}, name)
+		if err != nil || c.free > 0 {
+			return err
+		}
+		const sqlClaim = `
+			INSERT INTO leases AS l (name, holder, fence, until) VALUES ($1, $2, 1, $3)
+			ON CONFLICT (name) DO UPDATE SET holder = excluded.holder, fence = l.fence + 1, until = excluded.until
+			 WHERE l.until <= $4
+			RETURNING fence`
+		return t.conn.query(sqlClaim, func(r row) error {
 			t.wrote = true
 			c.Fence = r.int64()
 			return nil
 		}, name, s.server, now.Add(ttl), now)
-		if err != nil || c.Fence != 0 {
-			return err
-		}
-		const sqlLeaseUntil = `SELECT until FROM leases WHERE name = $1`
-		return t.conn.query(sqlLeaseUntil, func(r row) error {
-			c.free = r.time().Sub(now)
-			return nil
-		}, name)
 	})
 	return c, wrap("claim "+name, err)
 }

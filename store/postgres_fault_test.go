@@ -149,6 +149,65 @@ func TestCommitOfUnknownOutcomeOvertaken(t *testing.T) {
 	}
 }
 
+// What changes how leads are judged waits for the pushes of a campaign that are under
+// way, and so finds their leads: they were judged before.
+func TestChangesWaitForPushes(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		change func(b *bundle) error
+		want   []saaf.LeadStatus // of the leads, afterwards
+	}{
+		"suppression": {func(b *bundle) error {
+			_, err := b.Suppress(b.ctx, b.tenant, saaf.Live, []NewSuppression{{Scope: saaf.TenantScope, Phone: phone(1)}}, asha)
+			return err
+		}, []saaf.LeadStatus{saaf.LeadPending, saaf.LeadDND}},
+		"erasure": {func(b *bundle) error {
+			_, err := b.Erase(b.ctx, b.tenant, saaf.Live, phone(0), asha, "asked")
+			return err
+		}, []saaf.LeadStatus{saaf.LeadPending}},
+		"completion": {func(b *bundle) error {
+			n := int64(-1)
+			_, err := b.UpdateCampaign(b.ctx, b.tenant, saaf.Live, b.campaign, func(c *saaf.Campaign) error {
+				n, c.Status = c.Leads.Total(), saaf.CampaignCompleted
+				return nil
+			})
+			if n != 2 {
+				err = fmt.Errorf("it is completed with %d leads, and a push is on its way: %w", n, err)
+			}
+			return err
+		}, []saaf.LeadStatus{saaf.LeadPending, saaf.LeadPending}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b, p := setupBehind(t, Config{Writers: 2})
+			judged, insert := make(chan struct{}), make(chan struct{})
+			p.cut(func(transaction []string) fate {
+				if strings.Contains(transaction[len(transaction)-1], "INSERT INTO leads") {
+					close(judged)
+					<-insert
+				}
+				return passes
+			}, nil)
+			_, pushed := b.push(t.Context(), leads(0, 2)...)
+			<-judged
+			changed := make(chan error, 1)
+			go func() { changed <- c.change(b) }()
+			eventually(t, "the change waits, or is done", func() bool {
+				return len(changed) > 0 || b.number(`SELECT count(*) FROM pg_locks WHERE NOT granted`) > 0
+			})
+			close(insert)
+			b.must(<-pushed)
+			b.must(<-changed)
+			var statuses []saaf.LeadStatus
+			for _, l := range b.all(b.campaign) {
+				statuses = append(statuses, l.Status)
+			}
+			b.equal("leads", c.want, statuses)
+			b.checkCounts(b.campaign)
+		})
+	}
+}
+
 // A connection that is lost while the ids of duplicates are read does not make an error
 // of leads that are stored, nor duplicates of the own ones.
 func TestAnswersOutliveReads(t *testing.T) {

@@ -67,10 +67,10 @@ func TestServersBesideEachOther(t *testing.T) {
 	b.servers("the next forgets what is gone", two)
 }
 
-// lockWaits reports whether a transaction waits for another.
-func (b *bundle) lockWaits() bool {
+// locksWaiting is how many transactions wait for another.
+func (b *bundle) locksWaiting() int64 {
 	return b.number(`SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
-		WHERE NOT l.granted AND a.datname = current_database()`) > 0
+		WHERE NOT l.granted AND a.datname = current_database()`)
 }
 
 // A barrier waits for the pushes of other processes that were judged before it.
@@ -100,7 +100,7 @@ func TestBarrierOverProcesses(t *testing.T) {
 			t.Fatalf("the barrier did not wait: %v", err)
 		default:
 		}
-		return b.lockWaits()
+		return b.locksWaiting() > 0
 	})
 	close(release)
 	b.must(<-passed)
@@ -108,6 +108,45 @@ func TestBarrierOverProcesses(t *testing.T) {
 		t.Errorf("%d leads are committed when the barrier has passed", n)
 	}
 	b.must(<-pushed)
+}
+
+// Of processes that see at the same time that a lease is free one gets it.
+func TestClaimsAtOnce(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	before, ok, err := b.Claim(t.Context(), "work", time.Hour)
+	if !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	b.must(b.Release(t.Context(), before))
+	locked, release := make(chan struct{}), make(chan struct{})
+	held := make(chan error, 1)
+	go func() { // whoever looks sees it free, and then has to wait
+		held <- b.write(b.ctx, everything, 0, func(t *tx) error {
+			err := t.fenced(Lease{Name: "work", Fence: before.Fence + 1})
+			close(locked)
+			<-release
+			return err
+		})
+	}()
+	<-locked
+	got := make(chan bool, 2)
+	for range 2 {
+		other := b.another()
+		go func() {
+			_, ok, err := other.Claim(other.ctx, "work", time.Hour)
+			if err != nil {
+				t.Error(err)
+			}
+			got <- ok
+		}()
+	}
+	eventually(t, "both wait", func() bool { return b.locksWaiting() == 2 })
+	close(release)
+	b.must(<-held)
+	if one, two := <-got, <-got; one == two {
+		t.Errorf("both got the same answer, %v", one)
+	}
 }
 
 // A lease goes to another only when what is being written under it is committed: the
@@ -150,7 +189,7 @@ func TestClaimWaitsForWritesUnderWay(t *testing.T) {
 			t.Fatalf("the claim did not wait: %v", err)
 		default:
 		}
-		return b.lockWaits()
+		return b.locksWaiting() > 0
 	})
 	close(release)
 	b.must(<-claimed)

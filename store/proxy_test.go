@@ -182,22 +182,27 @@ func (c *proxied) questions() {
 
 // ask finds out what becomes of a statement; it is false when the connection ends.
 func (c *proxied) ask(sql string) bool {
-	switch strings.ToUpper(strings.Fields(sql)[0]) {
-	case "BEGIN":
+	if strings.HasPrefix(sql, "BEGIN") {
 		c.transaction = nil
 	}
 	c.transaction = append(c.transaction, sql)
 	c.p.mu.Lock()
-	defer c.p.mu.Unlock()
-	if c.p.on == nil {
+	on := c.p.on
+	c.p.mu.Unlock()
+	if on == nil {
 		return true
 	}
-	switch c.p.on(c.transaction) {
+	what := on(c.transaction) // which may wait for something
+	if what == passes {
+		return true
+	}
+	c.p.mu.Lock()
+	c.p.cuts++
+	c.p.mu.Unlock()
+	switch what {
 	case neverArrives:
-		c.p.cuts++
 		return false
 	case answerIsLost:
-		c.p.cuts++
 		c.mu.Lock()
 		c.losing = true
 		c.mu.Unlock()

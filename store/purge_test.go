@@ -94,7 +94,7 @@ func TestPurgeWaitsWhenTheStoreIsBusy(t *testing.T) {
 		}()
 		synctest.Wait()
 		stop := b.purging()
-		time.Sleep(10 * time.Second)
+		b.pass(10 * time.Second)
 		if n := b.leftovers(b.campaign); n == 0 {
 			t.Error("purged though the queue was full")
 		}
@@ -102,7 +102,7 @@ func TestPurgeWaitsWhenTheStoreIsBusy(t *testing.T) {
 		if err := <-bulk; err != error(saaf.ErrCampaignNotFound) {
 			t.Errorf("leads for a deleted campaign: %v", err)
 		}
-		time.Sleep(10 * time.Second)
+		b.pass(10 * time.Second)
 		synctest.Wait()
 		if n := b.leftovers(b.campaign); n != 0 {
 			t.Errorf("%d rows left", n)

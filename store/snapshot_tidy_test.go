@@ -1,7 +1,6 @@
 package store
 
 import (
-	"slices"
 	"testing"
 	"time"
 
@@ -117,21 +116,5 @@ func TestTidySparesWhatIsTouched(t *testing.T) {
 	now := b.upload(u.SHA256)
 	if n, err := b.removeUpload(b.ctx, &now); err != nil || n != 1 {
 		t.Errorf("%d removed, %v", n, err)
-	}
-}
-
-func TestHashesOfServers(t *testing.T) {
-	t.Parallel()
-	for _, list := range [][]saaf.SHA256{nil, {{1}}, {{1}, {2}, {3}}} {
-		if got := splitHashes(joinHashes(list)); !slices.Equal(got, list) {
-			t.Errorf("%v becomes %v", list, got)
-		}
-		sv := Server{Prepared: list}
-		if sv.HasPrepared(saaf.SHA256{1}) != (len(list) > 0) || sv.HasPrepared(saaf.SHA256{9}) {
-			t.Errorf("%v", list)
-		}
-	}
-	if got := splitHashes(make([]byte, 33)); len(got) != 1 { // damage is not a panic
-		t.Errorf("%v", got)
 	}
 }

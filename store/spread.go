@@ -164,24 +164,22 @@ func (s *Store) SpreadLeft(ctx context.Context, l Lease, now time.Time, source s
 	)
 	var list []saaf.Suppression
 	var behind, upTo int64
+	var young bool // one was found that its process may be spreading, and all behind it
 	err = s.read(ctx, func(conn session) error {
-		list, behind = nil, -1
+		list, behind, young = nil, -1, false
 		if err := conn.query(sqlSpreadSeq, func(r row) error { behind = r.int64(); return nil }); err != nil || behind < 0 {
 			return err
 		}
 		return conn.query(sqlUnspread, func(r row) error {
-			upTo = r.int64()
-			list = append(list, scanSuppression(r))
+			seq, one := r.int64(), scanSuppression(r)
+			if young = young || now.Sub(one.UpdatedAt) < spreadGrace; !young {
+				list, upTo = append(list, one), seq
+			}
 			return nil
 		}, behind, spreadRows)
 	})
 	if err != nil || len(list) == 0 {
 		return 0, wrap("find changes of the lists", err)
-	}
-	for i := range list {
-		if now.Sub(list[i].UpdatedAt) < spreadGrace {
-			return 0, nil
-		}
 	}
 	reason := func(s *saaf.Suppression) string {
 		if s.EndedAt.IsZero() {

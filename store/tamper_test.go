@@ -41,36 +41,42 @@ func (ev *evidence) verify(b *bundle) error { return ev.verifyFrom(b, 0) }
 // verifyFrom is verify for evidence that is known to be whole before the given
 // entry.
 func (ev *evidence) verifyFrom(b *bundle, first int) error {
-	hashes := map[saaf.EntryID]saaf.SHA256{}
-	var before saaf.SHA256
+	last := map[int64]saaf.CheckpointHead{} // of each chain
+	heads := map[saaf.EntryID]saaf.CheckpointHead{}
 	for i, e := range ev.entries {
-		if i < first {
-			before, hashes[e.ID] = e.Hash, e.Hash
-			continue
+		if i >= first {
+			if err := e.Check(b.Deployment(), last[e.Writer].Hash); err != nil {
+				return fmt.Errorf("entry %s: %w", e.ID, err)
+			}
+			if e.Seq != last[e.Writer].Seq+1 {
+				return fmt.Errorf("entry %s: the number %d behind %d", e.ID, e.Seq, last[e.Writer].Seq)
+			}
 		}
-		if err := e.Check(b.Deployment(), before); err != nil {
-			return fmt.Errorf("entry %s: %w", e.ID, err)
-		}
-		if e.Seq != int64(i)+1 {
-			return fmt.Errorf("entry %s: the number %d at the place %d", e.ID, e.Seq, i+1)
-		}
-		before, hashes[e.ID] = e.Hash, e.Hash
+		heads[e.ID] = saaf.CheckpointHead{Writer: e.Writer, Seq: e.Seq, Entry: e.ID, Hash: e.Hash}
+		last[e.Writer] = heads[e.ID]
 	}
-	var last saaf.SHA256
+	var before saaf.SHA256
+	named := map[int64]bool{}
 	for i, c := range ev.checkpoints {
 		open, err := c.Open(b.PublicKey())
 		switch {
 		case err != nil:
 			return fmt.Errorf("checkpoint %d: %w", c.Seq, err)
-		case open.Seq != c.Seq, c.Seq != int64(i)+1, open.Before != last, open.Deployment != b.Deployment():
+		case open.Seq != c.Seq, c.Seq != int64(i)+1, open.Before != before, open.Deployment != b.Deployment():
 			return fmt.Errorf("checkpoint %d is not behind the one before", c.Seq)
 		}
 		for _, head := range open.Heads {
-			if hashes[head.Entry] != head.Hash {
+			if heads[head.Entry] != head {
 				return fmt.Errorf("checkpoint %d: entry %s is not there", c.Seq, head.Entry)
 			}
+			named[head.Writer] = true
 		}
-		last = c.Hash()
+		before = c.Hash()
+	}
+	for writer := range last {
+		if !named[writer] && len(ev.checkpoints) > 0 {
+			return fmt.Errorf("no checkpoint names the chain %d", writer)
+		}
 	}
 	return nil
 }
@@ -277,7 +283,7 @@ func TestEveryRowIsGuarded(t *testing.T) {
 // A checkpoint is made when something has moved, and not otherwise.
 func TestCheckpoints(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setupWith(t, Config{Writers: 1})
 	want := int64(0)
 	expect := func(when string, made bool) {
 		t.Helper()
@@ -308,7 +314,7 @@ func TestCheckpoints(t *testing.T) {
 	head := b.chain()[2]
 	b.equal("the last", saaf.Checkpoint{
 		Version: 1, Deployment: b.Deployment(), Seq: 3, At: open.At, Before: open.Before, Key: saaf.EncodeKey(b.PublicKey()),
-		Heads: []saaf.CheckpointHead{{Writer: embeddedWriter, Seq: 3, Entry: head.ID, Hash: head.Hash}},
+		Heads: []saaf.CheckpointHead{{Writer: head.Writer, Seq: 3, Entry: head.ID, Hash: head.Hash}},
 	}, open)
 	all, err := b.CheckpointsAfter(t.Context(), 1)
 	b.must(err)
@@ -318,7 +324,7 @@ func TestCheckpoints(t *testing.T) {
 
 	// One that somebody has changed does not keep new ones from being made, and its
 	// successor does not hide it.
-	_, err = b.connect().exec(`UPDATE checkpoints SET text = $1 WHERE seq = 3`, []byte(`{}`))
+	_, err = b.outside().exec(`UPDATE checkpoints SET text = $1 WHERE seq = 3`, []byte(`{}`))
 	b.must(err)
 	expect("the last one is broken", true)
 	ev := readEvidence(b)

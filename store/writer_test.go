@@ -359,7 +359,7 @@ func TestBarrier(t *testing.T) {
 		for n := range 12 { // more than one transaction takes
 			_, one := b.push(t.Context(), leads(n, n+1)...)
 			answers = append(answers, one, b.bulk(n, func([]NewLead) {
-				time.Sleep(time.Millisecond) // all others get as far as they can
+				b.pass(time.Millisecond) // all others get as far as they can
 				if passed.Load() {
 					t.Errorf("batch %d is written after the barrier", n)
 				}
@@ -394,7 +394,7 @@ func TestBarrierWaitsForSmallJobs(t *testing.T) {
 			var answers []<-chan error
 			for range maxGroupRows/smallRows + 10 {
 				answers = append(answers, b.later(smallRows, func(*tx) error {
-					time.Sleep(time.Millisecond) // all others get as far as they can
+					b.pass(time.Millisecond) // all others get as far as they can
 					if passed.Load() {
 						t.Error("a job runs after the barrier that was queued before it")
 					}

@@ -170,8 +170,14 @@ func TestServersKnowOfEachOther(t *testing.T) {
 // fastKey makes a key that a load test does not exhaust.
 func (c *cluster) fastKey() string {
 	c.t.Helper()
+	return c.key("--rate-limit", "100000")
+}
+
+// key makes a key.
+func (c *cluster) key(flags ...string) string {
+	c.t.Helper()
 	var key struct{ Key string }
-	out := c.command("--json", "key", "create", "--tenant", c.servers[0].TenantID, "--rate-limit", "100000")
+	out := c.command(append([]string{"--json", "key", "create", "--tenant", c.servers[0].TenantID}, flags...)...)
 	if err := json.Unmarshal(out, &key); err != nil {
 		c.t.Fatal(err)
 	}

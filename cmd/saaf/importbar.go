@@ -69,20 +69,17 @@ func (b *importBar) show(p dnd.Progress) {
 
 // spreading draws how far the snapshot is on its way to all servers.
 func (b *importBar) spreading(p scrub.SpreadProgress) {
-	b.line.show(string(p.Stage), p.BytesDone, p.BytesTotal, func(elapsed time.Duration) string {
-		return spreadWords(p) + timeLeft(p.BytesDone, p.BytesTotal, elapsed)
-	})
+	b.line.show(string(p.Stage), p.BytesDone, p.BytesTotal, func(elapsed time.Duration) string { return spreadWords(p, elapsed) })
 }
 
-// spreadWords is a snapshot on its way to all servers in words, with the first of
-// those that are waited for.
-func spreadWords(p scrub.SpreadProgress) string {
+// spreadWords is a snapshot on its way to all servers in words: how many can answer
+// from it, and the machine of the first that cannot.
+func spreadWords(p scrub.SpreadProgress, elapsed time.Duration) string {
 	text := string(p.Stage) + " " + ofBytes(p.BytesDone, p.BytesTotal)
 	if len(p.Waiting) == 0 {
-		return text
+		return text + timeLeft(p.BytesDone, p.BytesTotal, elapsed)
 	}
-	sv := &p.Waiting[0]
-	text += fmt.Sprintf(", %d/%d servers, not yet %.20s pid %d", p.Servers-len(p.Waiting), p.Servers, sv.Host, sv.PID)
+	text += fmt.Sprintf(" on %d/%d, not %.12s", p.Servers-len(p.Waiting), p.Servers, p.Waiting[0].Host)
 	if more := len(p.Waiting) - 1; more > 0 {
 		text += fmt.Sprintf(" +%d", more)
 	}
