@@ -57,6 +57,12 @@ var embeddedOnly = map[string]string{
 	"TestIDsGrowInTheOrderOfCommits":           "writers beside each other commit in any order: on PostgreSQL the ids of one writer grow, no more",
 	"TestBarrier":                              "with one writer the queue is the barrier; with several a barrier waits in the database",
 	"TestBarrierWaitsForSmallJobs":             "with one writer the queue is the barrier; with several a barrier waits in the database",
+	"TestMove":                                 theMove,
+	"TestMoveGoesOn":                           theMove,
+	"TestMoveComparesBothSides":                theMove,
+	"TestMoveRefuses":                          theMove,
+	"TestMoveKeepsWritersOut":                  theMove,
+	"TestEveryTableIsMoved":                    theMove,
 	"TestDeletionCountsItsLeads":               "a deletion shares a transaction with a push; elsewhere it is alone in its campaign",
 	"TestPurgeWaitsWhenTheStoreIsBusy":         "about a pause of the purge, which lasts seconds without a bubble and is the same code",
 	"TestWorkEndsWithItsLease":                 "blocks the one writer, so that nothing is renewed",
@@ -72,6 +78,7 @@ const (
 	theFirst  = "there are stores of the first schema in SQLite alone"
 	thePlan   = "asks SQLite for its plan; for that of PostgreSQL see TestPartitions"
 	theSource = "reads the source, which is one for all engines"
+	theMove   = "moves an embedded store into a database that it makes itself"
 	theBytes  = "changes every byte of rows by their rowid; what reads them is one for all engines"
 )
 

@@ -275,13 +275,18 @@ func (s *Store) scrubErased(ctx context.Context, l Lease) (left bool, err error)
 }
 
 func (s *Store) unfinishedErasures(ctx context.Context) (ids []saaf.ErasureID, err error) {
-	const sqlUnfinishedErasures = `SELECT id FROM erasures WHERE finished_at IS NULL ORDER BY id`
 	err = s.read(ctx, func(conn session) error {
-		ids = nil
-		return conn.query(sqlUnfinishedErasures, func(r row) error {
-			ids = append(ids, saaf.ErasureID(r.int64()))
-			return nil
-		})
+		ids, err = readUnfinishedErasures(conn)
+		return err
 	})
 	return ids, wrap("find erasures", err)
+}
+
+func readUnfinishedErasures(conn session) (ids []saaf.ErasureID, err error) {
+	const sqlUnfinishedErasures = `SELECT id FROM erasures WHERE finished_at IS NULL ORDER BY id`
+	err = conn.query(sqlUnfinishedErasures, func(r row) error {
+		ids = append(ids, saaf.ErasureID(r.int64()))
+		return nil
+	})
+	return ids, err
 }

@@ -29,9 +29,22 @@ type postgres struct {
 const countSlots = 64
 
 func openPostgres(ctx context.Context, s *Store) error {
+	e, err := connectPostgres(ctx, s)
+	if err != nil {
+		return err
+	}
+	s.engine = e
+	if err := e.prepare(ctx); err != nil {
+		return fmt.Errorf("open the database %s: %w", e.pool.Config().ConnConfig.Database, interrupted(ctx, err))
+	}
+	return nil
+}
+
+// connectPostgres makes the engine, and no connection yet.
+func connectPostgres(ctx context.Context, s *Store) (*postgres, error) {
 	cfg, err := pgxpool.ParseConfig(s.cfg.URL)
 	if err != nil {
-		return fmt.Errorf("the database URL must be like postgres://user@host:5432/name: %s", withoutURL(err))
+		return nil, fmt.Errorf("the database URL must be like postgres://user@host:5432/name: %s", withoutURL(err))
 	}
 	cfg.MaxConns = int32(s.cfg.Readers + s.cfg.Writers + 1)
 	cfg.ConnConfig.RuntimeParams["application_name"] = "saaf"
@@ -41,14 +54,9 @@ func openPostgres(ctx context.Context, s *Store) error {
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	e := &postgres{store: s, pool: pool, opened: context.WithoutCancel(ctx)}
-	s.engine = e
-	if err := e.prepare(ctx); err != nil {
-		return fmt.Errorf("open the database %s: %w", cfg.ConnConfig.Database, interrupted(ctx, err))
-	}
-	return nil
+	return &postgres{store: s, pool: pool, opened: context.WithoutCancel(ctx)}, nil
 }
 
 // withoutURL is why a URL cannot be read, without a word of it: where it cannot be

@@ -56,6 +56,8 @@ type Config struct {
 	// [Store.Leased].
 	LeaseTTL time.Duration
 
+	halfMoved bool // open what is being moved, see [Move]
+
 	// QueueSingles and QueueLeads bound what waits for the writers: requests of a
 	// few rows, and leads in bulk requests. Default 4,096 and 32,000. A full
 	// queue answers Unavailable.

@@ -45,6 +45,9 @@ CREATE INDEX chains_unsealed ON chains (writer_id) WHERE sealed = 0;
 -- anew, where a transaction touches one campaign.
 ALTER TABLE deployment ADD COLUMN spread_seq BIGINT NOT NULL DEFAULT 0;
 
+-- What is being moved here from another store, until all of it is there.
+ALTER TABLE deployment ADD COLUMN moving TEXT;
+
 -- Files of snapshots in pieces, until every server that runs has them and for those
 -- that start.
 CREATE TABLE snapshot_blocks (

@@ -118,6 +118,7 @@ deployment
   pepper_fingerprint bytea
   public_key bytea
   spread_seq bigint NOT NULL DEFAULT 0
+  moving text
   CONSTRAINT deployment_one_check CHECK ((one = 1))
   CONSTRAINT deployment_pkey PRIMARY KEY (one)
 
