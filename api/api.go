@@ -43,7 +43,6 @@ type Config struct {
 type API struct {
 	store   *store.Store
 	auth    *auth.Service
-	limiter auth.Limiter
 	intake  *intake.Service
 	scrub   *scrub.Service
 	ready   func() error
@@ -102,7 +101,7 @@ func (a *API) serve(rt route) web.Handler {
 			return err
 		}
 		ev.Tenant, ev.Key = key.TenantID.String(), key.ID.String()
-		remaining, err := a.limiter.Take(key, time.Now())
+		remaining, err := a.auth.Take(r.Context(), key, time.Now())
 		// Not through Set, which would spell them X-Ratelimit-...
 		w.Header()["X-RateLimit-Limit"] = []string{strconv.Itoa(key.RateLimit)}
 		w.Header()["X-RateLimit-Remaining"] = []string{strconv.Itoa(remaining)}

@@ -21,6 +21,7 @@ import (
 
 	"saaf"
 	"saaf/scrub"
+	"saaf/store"
 )
 
 // byOperator sends as the operator of the deployment.
@@ -144,7 +145,7 @@ func TestImportIsDoneWhenItIsInForce(t *testing.T) {
 	if !ok {
 		t.Fatal(a.body)
 	}
-	if err := scrub.RunImport(t.Context(), b.store, b.dir, b.uploads, id, nil); err != nil {
+	if err := scrub.RunImport(t.Context(), b.store, b.dir, b.uploads, store.Lease{}, id, nil); err != nil {
 		t.Fatal(err)
 	}
 	path := "/dnd/registry/imports/" + a.text("id")
@@ -173,7 +174,7 @@ func TestImportThatCannotBeLoaded(t *testing.T) {
 	b := setup(t)
 	a := b.upload("full", "13,6000000007,0,A,2\n", "&override=a+test").is(202)
 	id, _ := saaf.ParseID[saaf.RegistryImportID](a.text("id"))
-	if err := scrub.RunImport(t.Context(), b.store, b.dir, b.uploads, id, nil); err != nil {
+	if err := scrub.RunImport(t.Context(), b.store, b.dir, b.uploads, store.Lease{}, id, nil); err != nil {
 		t.Fatal(err)
 	}
 	files, err := filepath.Glob(filepath.Join(b.dir, "*"))

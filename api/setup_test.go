@@ -22,6 +22,7 @@ import (
 	"saaf/auth"
 	"saaf/dnd"
 	"saaf/intake"
+	"saaf/internal/apptest"
 	"saaf/scrub"
 	"saaf/store"
 )
@@ -49,7 +50,7 @@ type bundle struct {
 // setup may change the configuration before the API is made.
 func setup(t testing.TB, change ...func(*Config)) *bundle {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
+	st, err := store.Open(t.Context(), apptest.Store(t))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,5 +2,5 @@
 // a key may do, and counts its requests.
 //
 // A key is shown once, when it is made; only its SHA-256 is kept. Start reading
-// at [Service.Authenticate] and [Limiter.Take].
+// at [Service.Authenticate] and [Service.Take].
 package auth

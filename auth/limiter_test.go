@@ -1,6 +1,7 @@
 package auth
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"testing"
@@ -15,7 +16,7 @@ import (
 // take counts one request now.
 func take(t *testing.T, l *Limiter, key *saaf.Key, remaining int) {
 	t.Helper()
-	if got, err := l.Take(key, time.Now()); err != nil || got != remaining {
+	if got, err := l.Take(context.Background(), key, time.Now()); err != nil || got != remaining {
 		t.Errorf("%d left, %v, want %d", got, err, remaining)
 	}
 }
@@ -23,7 +24,7 @@ func take(t *testing.T, l *Limiter, key *saaf.Key, remaining int) {
 // refuse counts one request that must be refused for so long.
 func refuse(t *testing.T, l *Limiter, key *saaf.Key, retryAfter time.Duration) {
 	t.Helper()
-	got, err := l.Take(key, time.Now())
+	got, err := l.Take(context.Background(), key, time.Now())
 	want := &saaf.Error{Code: saaf.RateLimited, Word: "rate_limited", Message: "Rate limit exceeded", RetryAfter: retryAfter}
 	if diff := cmp.Diff(error(want), err); diff != "" || got != 0 {
 		t.Errorf("%d left, %s", got, diff)
@@ -111,7 +112,7 @@ func TestLimitHoldsForManyAtOnce(t *testing.T) {
 		for range 50 {
 			wg.Go(func() {
 				for range 20 {
-					n, err := l.Take(key, time.Now())
+					n, err := l.Take(context.Background(), key, time.Now())
 					mu.Lock()
 					if err == nil {
 						remaining = append(remaining, n)
@@ -145,7 +146,7 @@ func TestLateRequestAtTheTurnOfTheMinute(t *testing.T) {
 	before := turn.Add(-time.Millisecond)
 	taken := 0
 	for _, now := range []time.Time{turn, before, turn, before, turn, before, turn, before} {
-		remaining, err := l.Take(key, now)
+		remaining, err := l.Take(context.Background(), key, now)
 		if err == nil {
 			taken++
 			if remaining != 3-taken {
@@ -167,10 +168,10 @@ func TestClockSetBack(t *testing.T) {
 	key := &saaf.Key{ID: 1, RateLimit: 1}
 	now := time.Date(2026, 11, 20, 9, 0, 0, 0, time.UTC)
 	for _, at := range []time.Time{now, now.Add(-time.Hour), now.Add(-2 * time.Minute), time.Unix(0, 0)} {
-		if _, err := l.Take(key, at); err != nil {
+		if _, err := l.Take(context.Background(), key, at); err != nil {
 			t.Errorf("%v: %v", at, err)
 		}
-		if _, err := l.Take(key, at); saaf.ErrorCode(err) != saaf.RateLimited {
+		if _, err := l.Take(context.Background(), key, at); saaf.ErrorCode(err) != saaf.RateLimited {
 			t.Errorf("%v: %v", at, err)
 		}
 	}
@@ -180,7 +181,7 @@ func TestClockSetBack(t *testing.T) {
 func TestLimiterInTheFirstMinuteOfTime(t *testing.T) {
 	t.Parallel()
 	var l Limiter
-	if n, err := l.Take(&saaf.Key{ID: 1, RateLimit: 2}, time.Unix(5, 0)); n != 1 || err != nil {
+	if n, err := l.Take(context.Background(), &saaf.Key{ID: 1, RateLimit: 2}, time.Unix(5, 0)); n != 1 || err != nil {
 		t.Errorf("%d, %v", n, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"saaf"
 	"saaf/store"
@@ -13,9 +14,10 @@ import (
 // is full.
 const maxCached = 100_000
 
-// Service checks keys. It is safe for concurrent use.
+// Service checks keys and counts their requests. It is safe for concurrent use.
 type Service struct {
-	store *store.Store
+	store   *store.Store
+	limiter *Limiter
 
 	mu         sync.RWMutex
 	cache      map[store.KeyHash]*saaf.Key // guarded by mu; keys that work
@@ -24,7 +26,43 @@ type Service struct {
 
 // NewService returns a Service over the keys of st.
 func NewService(st *store.Store) *Service {
-	return &Service{store: st, cache: make(map[store.KeyHash]*saaf.Key)}
+	s := &Service{store: st, limiter: new(Limiter), cache: make(map[store.KeyHash]*saaf.Key)}
+	if st.Shared() {
+		s.limiter = sharedLimiter(st.UseKeys)
+	}
+	return s
+}
+
+// watchEvery is how often other processes are seen to have changed keys.
+const watchEvery = 250 * time.Millisecond
+
+// Run forgets keys that other processes have changed, and shares with them what keys
+// have used, until ctx ends.
+func (s *Service) Run(ctx context.Context) error {
+	var sharing sync.WaitGroup
+	sharing.Go(func() { s.limiter.run(ctx) })
+	defer sharing.Wait()
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	var taken int64
+	for {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+		// The version is read before anything is forgotten, so that a change in between
+		// is seen next time. While it cannot be read, keys cannot be looked up either.
+		if version, err := s.store.Version(ctx); err == nil && version != taken {
+			s.Forget()
+			taken = version
+		}
+	}
+}
+
+// Take counts one request of a key, see [Limiter.Take].
+func (s *Service) Take(ctx context.Context, key *saaf.Key, now time.Time) (remaining int, err error) {
+	return s.limiter.Take(ctx, key, now)
 }
 
 // The texts of the contract for callers that are not let in.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -13,8 +14,12 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"saaf"
+	"saaf/internal/apptest"
+	"saaf/internal/pgtest"
 	"saaf/store"
 )
+
+func TestMain(m *testing.M) { os.Exit(pgtest.RunOn(m, nil, pgtest.Postgres)) }
 
 // bundle is a service over a store of its own with one tenant.
 type bundle struct {
@@ -26,7 +31,7 @@ type bundle struct {
 
 func setup(t *testing.T) *bundle {
 	t.Helper()
-	st, err := store.Open(t.Context(), store.Config{Dir: t.TempDir()})
+	st, err := store.Open(t.Context(), apptest.Store(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -268,7 +273,7 @@ func TestManyCallers(t *testing.T) {
 
 func TestMemoryForKeysIsBounded(t *testing.T) {
 	t.Parallel()
-	s := NewService(nil)
+	s := setup(t).Service
 	key := &saaf.Key{}
 	var h store.KeyHash
 	for i := range maxCached + 10 {

@@ -12,6 +12,7 @@ import (
 
 	"saaf"
 	"saaf/dnd"
+	"saaf/internal/apptest"
 	"saaf/scrub"
 	"saaf/store"
 )
@@ -30,8 +31,9 @@ type bundle struct {
 // setup opens an empty data directory with one campaign and no registry.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	b := &bundle{t: t, data: t.TempDir()}
-	st, err := store.Open(t.Context(), store.Config{Dir: b.data, Readers: 2})
+	cfg := apptest.Store(t)
+	b := &bundle{t: t, data: cfg.Dir}
+	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,9 +75,13 @@ func (r *round) renew(ctx context.Context, campaign saaf.CampaignID, aged store.
 			list[i] = store.Recheck{Lead: l, Verdict: verdicts[i]}
 		}
 		err = patiently(ctx, func() error {
-			_, err := r.store.RenewLeads(ctx, campaign, r.source.Evidence(), list)
+			_, err := r.store.RenewLeads(ctx, r.memory.lease, campaign, r.source.Evidence(), list)
 			return err
 		})
+		if overtaken(err) {
+			r.moved = true
+			return nil
+		}
 		if err != nil || r.over() {
 			return err
 		}

@@ -68,7 +68,7 @@ type damage func(t *rapid.T, h *history) (done bool, want *Problem)
 
 var anywhere = &Problem{}
 
-var damages = map[string]damage{
+var ways = map[string]damage{
 	"a byte of an entry": func(t *rapid.T, h *history) (bool, *Problem) {
 		e := drawEntry(t, h)
 		want := &Problem{Writer: e.Writer, Seq: e.Seq, Entry: e.ID}
@@ -328,8 +328,8 @@ func (h *history) insert(t *rapid.T) (c *grownChain, began time.Time) {
 func TestVerifySeveralChains(t *testing.T) {
 	t.Parallel()
 	b := share(t).burgle()
-	names := make([]string, 0, len(damages))
-	for name := range damages {
+	names := make([]string, 0, len(ways))
+	for name := range ways {
 		names = append(names, name)
 	}
 	slices.Sort(names)
@@ -348,7 +348,7 @@ func TestVerifySeveralChains(t *testing.T) {
 		}
 		for _, name := range names {
 			damaged := h.clone()
-			did, want := damages[name](t, damaged)
+			did, want := ways[name](t, damaged)
 			if !did || !damaged.storable() {
 				continue
 			}
@@ -366,8 +366,8 @@ func TestVerifySeveralChains(t *testing.T) {
 			}
 		}
 	})
-	if len(done) < len(damages) && !t.Failed() {
-		t.Errorf("of %d kinds of damage these were done: %v", len(damages), done)
+	if len(done) < len(ways) && !t.Failed() {
+		t.Errorf("of %d kinds of damage these were done: %v", len(ways), done)
 	}
 }
 

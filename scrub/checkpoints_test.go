@@ -29,9 +29,15 @@ func TestRunCheckpoints(t *testing.T) {
 		time.Sleep(2 * checkpointEvery)
 		signed("an empty ledger", 0)
 		b.push(asha)
-		time.Sleep(checkpointEvery - time.Second)
-		signed("before the minute is over", 0)
-		time.Sleep(2 * time.Second)
+		if b.store.Shared() { // the last is a minute old, if there is any
+			time.Sleep(checkpointLook - time.Second)
+			signed("before anybody looks", 0)
+			time.Sleep(2 * time.Second)
+		} else {
+			time.Sleep(checkpointEvery - time.Second)
+			signed("before the minute is over", 0)
+			time.Sleep(2 * time.Second)
+		}
 		signed("after it", 1)
 		time.Sleep(3 * checkpointEvery)
 		signed("three quiet minutes later", 1)
@@ -61,4 +67,31 @@ func TestRunCheckpointsWithoutWriter(t *testing.T) {
 	if n := b.events.count("the ledger could not be signed"); n != 1 {
 		t.Errorf("logged %d times", n)
 	}
+}
+
+// Of several processes the first that looks signs, and the others let it be for a
+// minute.
+func TestCheckpointsOfSeveralProcesses(t *testing.T) {
+	t.Parallel()
+	n := startNodes(t)
+	n.first.push(asha)
+	other := n.start(t.TempDir())
+	now := time.Now()
+	due := func(when string, at time.Duration, want bool) {
+		t.Helper()
+		for _, b := range []*bundle{n.first, other} {
+			if got := b.checkpointDue(t.Context(), now.Add(at)); got != want {
+				t.Errorf("%s: due %v", when, got)
+			}
+		}
+	}
+	due("before the first", 0, true)
+	if made, err := other.store.Checkpoint(t.Context()); !made || err != nil {
+		t.Fatal(made, err)
+	}
+	due("at once", 0, false)
+	due("half a minute later", checkpointEvery/2, false)
+	due("by a clock that is behind", -checkpointEvery/2, false)
+	due("a minute later", checkpointEvery+10*time.Second, true)
+	due("by a clock that is wrong", -time.Hour, true)
 }

@@ -74,7 +74,8 @@ func (l *dirLock) take(how int) error {
 func (l *dirLock) release() error { return l.dir.Close() }
 
 // prune removes all files but those of the active snapshot, of as many behind it as
-// are kept to go back to, and with them those of imports that came to nothing. Records stay. While another import is under way it does
+// are kept to go back to, and, where servers share the store, of all that is in it.
+// So it removes those of imports that came to nothing, too. Records stay. While another import is under way it does
 // nothing: that one does it at its end.
 func (l *dirLock) prune(ctx context.Context, st *store.Store, keep int) error {
 	if alone, err := l.alone(); !alone {
@@ -88,6 +89,15 @@ func (l *dirLock) prune(ctx context.Context, st *store.Store, keep int) error {
 	for i := range list {
 		for _, sha := range filesOf(&list[i]) {
 			wanted[filepath.Base(snapshotPath("", sha))] = true
+		}
+	}
+	if st.Shared() {
+		uploads, err := st.Uploads(ctx)
+		if err != nil {
+			return err
+		}
+		for _, u := range uploads {
+			wanted[filepath.Base(snapshotPath("", u.SHA256))] = true
 		}
 	}
 	entries, err := os.ReadDir(l.dir.Name())

@@ -55,9 +55,9 @@ const expireChunk = 100
 
 // expire ends the suppressions whose time is over, and finishes what a process that
 // changed a list has left undone.
-func (s *Service) expire(ctx context.Context) error {
+func (s *Service) expire(ctx context.Context, l store.Lease) error {
 	for {
-		n, err := s.store.SpreadLeft(ctx, time.Now(), s.source.Evidence(), s.find)
+		n, err := s.store.SpreadLeft(ctx, l, time.Now(), s.source.Evidence(), s.find)
 		if err != nil {
 			return err
 		}
@@ -66,7 +66,7 @@ func (s *Service) expire(ctx context.Context) error {
 		}
 	}
 	for {
-		n, err := s.store.ExpireSuppressions(ctx, time.Now(), expireChunk, s.source.Evidence(), s.find)
+		n, err := s.store.ExpireSuppressions(ctx, l, time.Now(), expireChunk, s.source.Evidence(), s.find)
 		if err != nil || n == 0 {
 			return err
 		}

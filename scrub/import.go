@@ -19,9 +19,11 @@ type ImportRequest struct {
 	Override      string                // why refusals that can be lifted shall be lifted
 	By            saaf.By               // who imports
 	Import        saaf.RegistryImportID // the import over the API that this is, 0 for none
+	Lease         store.Lease           // of whoever does that import
 	SHA256        saaf.SHA256           // of the one file, zero for not known: another content is not activated
 	Progress      func(dnd.Progress)
-	Aside         func() // called at the beginning of each goroutine that reads and writes files; nil is not
+	Aside         func()    // called at the beginning of each goroutine that reads and writes files; nil is not
+	Spread        Spreading // its warnings become those of the report
 }
 
 // ImportResult is what an import found and made.
@@ -65,28 +67,32 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 			im.BaseSHA256 = baseOf(reg.Active)
 			// An overlay says what is otherwise than in its base. Made over damage it
 			// would say too little when the damage is mended.
-			if im.Base, err = OpenVerified(ctx, dir, reg.Active); err != nil {
+			if im.Base, err = OpenVerified(ctx, st, dir, reg.Active); err != nil {
 				return ImportResult{}, fmt.Errorf("the active snapshot %s cannot be opened, import a full set instead: %w", active, err)
 			}
 		}
 	}
 	report, err := im.Run(ctx)
 	if err != nil {
-		return ImportResult{Report: report}, errors.Join(err, recordRefusal(ctx, st, report, req.By))
+		return ImportResult{Report: report}, errors.Join(err, recordRefusal(ctx, st, report, req))
 	}
 	if report.NoOp != 0 {
 		return ImportResult{Report: report, Snapshot: *reg.Active}, nil
 	}
+	made := snapshotRecord(report, reg.Active, req)
+	sp := &spreader{Spreading: req.Spread, store: st, dir: dir, snap: &made, aside: req.Aside}
+	sp.Warn = func(w string) { report.Warnings = append(report.Warnings, w) }
 	var snap saaf.Snapshot
 	var version int64
 	if req.SHA256 != (saaf.SHA256{}) && report.Files[0].SHA256 != req.SHA256 {
 		err = errUploadDamaged
-	} else {
-		snap, version, err = st.ActivateSnapshot(ctx, snapshotRecord(report, reg.Active, req), active, store.Cause{By: req.By, Import: req.Import})
+	} else if err = sp.spread(ctx); err == nil {
+		snap, version, err = st.ActivateSnapshot(ctx, made, active, store.Cause{By: req.By, Import: req.Import, Lease: req.Lease})
 	}
 	// Also after a failure and for a caller who has gone: what was built for
 	// nothing must not stay.
-	if perr := lock.prune(context.WithoutCancel(ctx), st, keepSnapshots); perr != nil {
+	ending := context.WithoutCancel(ctx)
+	if perr := errors.Join(sp.settle(ending), tidyStore(ending, st), lock.prune(ending, st, keepSnapshots)); perr != nil {
 		report.Warnings = append(report.Warnings, "old snapshot files could not be removed: "+perr.Error())
 	}
 	if err != nil {
@@ -136,7 +142,7 @@ type refusalFact struct {
 }
 
 // recordRefusal leaves evidence of a refusal, if there was one.
-func recordRefusal(ctx context.Context, st *store.Store, r *dnd.Report, by saaf.By) error {
+func recordRefusal(ctx context.Context, st *store.Store, r *dnd.Report, req ImportRequest) error {
 	if r == nil || len(r.Refusals) == 0 {
 		return nil
 	}
@@ -149,5 +155,5 @@ func recordRefusal(ctx context.Context, st *store.Store, r *dnd.Report, by saaf.
 		refusal.Sentence = saaf.MaskNumbers(refusal.Sentence)
 		fact.Refusals = append(fact.Refusals, refusal)
 	}
-	return st.RecordRefusal(context.WithoutCancel(ctx), by, fact)
+	return st.RecordRefusal(context.WithoutCancel(ctx), req.Lease, req.By, fact)
 }

@@ -356,7 +356,7 @@ func TestBasesAreKept(t *testing.T) {
 		b.imports(b.delta(rows("A", saaf.Phone(9_000_000_001+i))))
 	}
 	for range 2 {
-		if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file"); err != nil {
+		if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file", Spreading{}); err != nil {
 			t.Fatal(err)
 		}
 		if got := b.loads(); got.Problem != "" {
@@ -382,7 +382,7 @@ func TestKeptAfterRollBack(t *testing.T) {
 	for i := range 4 {
 		b.imports(b.full(rows("A", numbers(6_000_000_000, 200+i)...)))
 	}
-	if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file"); err != nil {
+	if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file", Spreading{}); err != nil {
 		t.Fatal(err)
 	}
 	list, err := b.Kept(t.Context())
@@ -482,7 +482,7 @@ func TestRollBackToADamagedSnapshot(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file")
+			_, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file", Spreading{})
 			if saaf.ErrorCode(err) != saaf.Conflict || !strings.Contains(err.Error(), sentence) {
 				t.Errorf("%s: %v", sentence, err)
 			}
@@ -497,7 +497,7 @@ func TestRollBackToADamagedSnapshot(t *testing.T) {
 			}
 		}
 	}
-	if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "mended"); err != nil {
+	if _, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "mended", Spreading{}); err != nil {
 		t.Error(err)
 	}
 }

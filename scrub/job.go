@@ -3,6 +3,7 @@ package scrub
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -17,8 +18,9 @@ const importRecordEvery = 500 * time.Millisecond
 
 // RunImport does one import that came over the API: it reads the file, activates the
 // snapshot, records how it ended and removes the file. What the import finds wrong
-// is recorded, and no error of RunImport. aside is that of [ImportRequest].
-func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir string, id saaf.RegistryImportID, aside func()) error {
+// is recorded, and no error of RunImport. It writes under the lease, that of
+// [ImportsLease]. aside is that of [ImportRequest].
+func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir string, l store.Lease, id saaf.RegistryImportID, aside func()) error {
 	im, err := st.RegistryImport(ctx, id)
 	if err != nil {
 		return err
@@ -28,31 +30,42 @@ func RunImport(ctx context.Context, st *store.Store, registryDir, uploadDir stri
 	}
 	path := filepath.Join(uploadDir, im.File)
 	var recorded time.Time
+	record := func(stage string, done, total int64) {
+		if time.Since(recorded) < importRecordEvery {
+			return
+		}
+		recorded = time.Now()
+		im.Stage, im.BytesDone, im.BytesTotal = stage, done, total
+		// Only for people who look: the next one tries again.
+		_ = st.ImportMoved(ctx, l, id, im.ImportProgress)
+	}
 	req := ImportRequest{
-		Files: []string{path}, Mode: im.Mode, EffectiveDate: im.EffectiveDate, Override: im.Override, By: im.By, Import: id, SHA256: im.SHA256, Aside: aside,
+		Files: []string{path}, Mode: im.Mode, EffectiveDate: im.EffectiveDate, Override: im.Override, By: im.By, Import: id, Lease: l, SHA256: im.SHA256, Aside: aside,
 		Progress: func(p dnd.Progress) {
-			if time.Since(recorded) < importRecordEvery {
-				return
-			}
-			recorded = time.Now()
-			im.Stage, im.BytesDone, im.BytesTotal, im.Rows = string(p.Stage), p.BytesDone, p.BytesTotal, p.Rows
-			// Only for people who look: the next one tries again.
-			_ = st.ImportMoved(ctx, id, im.ImportProgress)
+			im.Rows = p.Rows
+			record(string(p.Stage), p.BytesDone, p.BytesTotal)
 		},
+		Spread: Spreading{Progress: func(p SpreadProgress) { record(string(p.Stage), p.BytesDone, p.BytesTotal) }},
 	}
 	res, err := Import(ctx, st, registryDir, req)
 	// Another one was quicker: nobody should have to send the file again for that.
 	for tries := 1; overtaken(err) && tries < importTries; tries++ {
 		res, err = Import(ctx, st, registryDir, req)
 	}
-	if ctx.Err() != nil {
+	switch {
+	case ctx.Err() != nil:
 		return ctx.Err() // to be done again
+	case errors.Is(err, store.ErrLeaseLost):
+		return err // by another process, or here once more
 	}
 	ended := importEnd(im, res, err)
 	if len(ended.Refusals) > 0 || saaf.ErrorCode(err) != saaf.Internal {
 		err = nil // it stands in the record
 	}
-	return errors.Join(err, patiently(ctx, func() error { return st.ImportEnded(ctx, ended) }), os.Remove(path))
+	if eerr := patiently(ctx, func() error { return st.ImportEnded(ctx, l, ended) }); eerr != nil {
+		return errors.Join(err, eerr) // to be done again, if it is not completed
+	}
+	return errors.Join(err, os.Remove(path))
 }
 
 // importTries is how often an import is begun that others overtake.
@@ -61,7 +74,7 @@ const importTries = 3
 // overtaken reports whether another snapshot was activated while one was built.
 func overtaken(err error) bool {
 	e, ok := errors.AsType[*saaf.Error](err)
-	return ok && e.Word == "registry_moved"
+	return ok && e.Word == store.ErrRegistryMoved.Word
 }
 
 // importEnd is what is recorded of an import that has ended.
@@ -90,23 +103,26 @@ func importEnd(im store.RegistryImport, res ImportResult, err error) store.Regis
 }
 
 // GiveUpImport ends an import that cannot be done, with the sentence that says why,
-// and removes its file.
-func GiveUpImport(ctx context.Context, st *store.Store, uploadDir string, id saaf.RegistryImportID, problem string) error {
+// and removes its file where that is here.
+func GiveUpImport(ctx context.Context, st *store.Store, uploadDir string, l store.Lease, id saaf.RegistryImportID, problem string) error {
 	im, err := st.RegistryImport(ctx, id)
 	if err != nil {
 		return err
 	}
 	im.State, im.Problem = store.ImportFailed, problem
-	if err := patiently(ctx, func() error { return st.ImportEnded(ctx, im) }); err != nil {
+	if err := patiently(ctx, func() error { return st.ImportEnded(ctx, l, im) }); err != nil {
 		return err
 	}
-	return os.Remove(filepath.Join(uploadDir, im.File))
+	if err := os.Remove(filepath.Join(uploadDir, im.File)); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
 }
 
 // runImport does an import here, or the way that the configuration says.
-func (s *Service) runImport(ctx context.Context, id saaf.RegistryImportID) error {
+func (s *Service) runImport(ctx context.Context, l store.Lease, id saaf.RegistryImportID) error {
 	if s.importer != nil {
-		return s.importer(ctx, id)
+		return s.importer(ctx, l, id)
 	}
-	return RunImport(ctx, s.store, s.dir, s.uploads, id, nil)
+	return RunImport(ctx, s.store, s.dir, s.uploads, l, id, nil)
 }

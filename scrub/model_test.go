@@ -14,6 +14,7 @@ import (
 	"pgregory.net/rapid"
 
 	"saaf"
+	"saaf/intake"
 	"saaf/store"
 )
 
@@ -109,7 +110,7 @@ func (m *model) phone() saaf.Phone { return rapid.SampledFrom(pool).Draw(m.T, "p
 // finds is what a push or a check finds.
 func (m *model) finds(p saaf.Phone) (saaf.VerdictReason, saaf.SnapshotID) {
 	if m.optOuts[p] != nil {
-		if !m.loaded.answers() {
+		if !m.loaded.answers() || m.outrun() {
 			return saaf.Suppressed, 0
 		}
 		return saaf.Suppressed, m.loaded.id
@@ -119,6 +120,8 @@ func (m *model) finds(p saaf.Phone) (saaf.VerdictReason, saaf.SnapshotID) {
 		return saaf.RegistryUnavailable, 0
 	case !m.loaded.answers():
 		return saaf.RegistryStale, 0
+	case m.outrun():
+		return saaf.RegistryUnavailable, 0
 	case listed:
 		return reason, m.loaded.id
 	}
@@ -139,9 +142,30 @@ func (m *model) arrives(p saaf.Phone) (added bool) {
 	return true
 }
 
+// outrun reports whether this process answers from a snapshot that another has
+// replaced, on a store that several share: no verdict of it is stored any more.
+func (m *model) outrun() bool {
+	return m.b.store.Shared() && m.loaded.answers() && m.loaded.id != m.active.id
+}
+
+// pushing is a push. One that is outrun waits until the active snapshot is taken, and is
+// stored as unknown where that takes too long.
+func (m *model) pushing(push func() error) error {
+	if !m.outrun() || rapid.IntRange(0, 9).Draw(m.T, "taken in time") == 0 {
+		return push()
+	}
+	pushed := make(chan error, 1)
+	go func() { pushed <- push() }()
+	m.load()
+	return <-pushed
+}
+
 func (m *model) push() {
 	p := m.phone()
-	_, err := m.b.intake.Push(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, saaf.LeadInput{}, p, saaf.By{Actor: "test"})
+	err := m.pushing(func() error {
+		_, err := m.b.intake.Push(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, saaf.LeadInput{}, p, saaf.By{Actor: "test"})
+		return err
+	})
 	if added := m.arrives(p); added != (err == nil) || !added && saaf.ErrorCode(err) != saaf.Conflict {
 		m.Fatalf("push of %v: %v, added in the model: %v", p, err, added)
 	}
@@ -149,7 +173,11 @@ func (m *model) push() {
 
 func (m *model) pushBulk() {
 	phones := rapid.SliceOfN(rapid.SampledFrom(pool), 1, 4).Draw(m.T, "phones")
-	res, err := m.b.intake.PushBulk(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, bulk(phones...), saaf.By{Actor: "test"})
+	var res intake.Result
+	err := m.pushing(func() (err error) {
+		res, err = m.b.intake.PushBulk(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, bulk(phones...), saaf.By{Actor: "test"})
+		return err
+	})
 	if err != nil {
 		m.Fatal(err)
 	}
@@ -164,7 +192,11 @@ func (m *model) pushBulk() {
 // walking all leads.
 func (m *model) crowd() {
 	phones := numbers(7_000_000_001, 40)
-	if _, err := m.b.intake.PushBulk(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, bulk(phones...), saaf.By{Actor: "test"}); err != nil {
+	err := m.pushing(func() error {
+		_, err := m.b.intake.PushBulk(m.b.t.Context(), m.b.tenant, saaf.Live, m.b.campaign, bulk(phones...), saaf.By{Actor: "test"})
+		return err
+	})
+	if err != nil {
 		m.Fatal(err)
 	}
 	for _, p := range phones {
@@ -373,7 +405,7 @@ func (m *model) rollBack() {
 	if to == nil {
 		return // to the history before, of which this one knows nothing
 	}
-	snap, _, err := RollBack(m.b.t.Context(), m.b.store, m.b.dir, saaf.By{Actor: "test"}, "a wrong file")
+	snap, _, err := RollBack(m.b.t.Context(), m.b.store, m.b.dir, saaf.By{Actor: "test"}, "a wrong file", Spreading{})
 	if slices.ContainsFunc(to.files, func(sha saaf.SHA256) bool { return !m.kept[sha] }) {
 		if saaf.ErrorCode(err) != saaf.Conflict {
 			m.Fatalf("rolled back to %v, %v, where nothing is kept", snap.ID, err)
@@ -435,7 +467,7 @@ func (m *model) lift() {
 // expire ends what is over in half a day.
 func (m *model) expire() {
 	later := time.Now().Add(12 * time.Hour)
-	if _, err := m.b.store.ExpireSuppressions(m.b.t.Context(), later, 100, saaf.SourceFile, m.b.find); err != nil {
+	if _, err := m.b.store.ExpireSuppressions(m.b.t.Context(), store.Lease{}, later, 100, saaf.SourceFile, m.b.find); err != nil {
 		m.Fatal(err)
 	}
 	for p, o := range m.optOuts {

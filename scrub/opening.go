@@ -14,21 +14,31 @@ import (
 // whose files an import has removed before: the list ends before it.
 func Kept(ctx context.Context, st *store.Store, dir string) ([]saaf.Snapshot, error) {
 	list, err := st.KeptSnapshots(ctx, keepSnapshots)
+	if err != nil {
+		return nil, err
+	}
+	var elsewhere map[saaf.SHA256]bool
+	if st.Shared() {
+		if elsewhere, err = published(ctx, st); err != nil {
+			return nil, err
+		}
+	}
 	for i := 1; i < len(list); i++ {
 		for _, sha := range filesOf(&list[i]) {
-			if _, err := os.Stat(snapshotPath(dir, sha)); err != nil {
+			if _, err := os.Stat(snapshotPath(dir, sha)); err != nil && !elsewhere[sha] {
 				return list[:i], nil
 			}
 		}
 	}
-	return list, err
+	return list, nil
 }
 
 // OpenVerified opens a snapshot whose files are first read whole, as a server does:
-// they must be what was imported.
-func OpenVerified(ctx context.Context, dir string, s *saaf.Snapshot) (*dnd.Snapshot, error) {
+// they must be what was imported. Where servers share the store, what is missing or
+// damaged here is fetched.
+func OpenVerified(ctx context.Context, st *store.Store, dir string, s *saaf.Snapshot) (*dnd.Snapshot, error) {
 	for _, sha := range filesOf(s) {
-		if err := dnd.Verify(ctx, snapshotPath(dir, sha), sha); err != nil {
+		if err := provide(ctx, st, dir, sha); err != nil {
 			return nil, err
 		}
 	}

@@ -49,6 +49,7 @@ type round struct {
 	asked      int  // leads
 	unanswered int  // of these, still unknown
 	stopped    bool // the checker has failed: the rest is for another round
+	moved      bool // the registry has, and this process has not swapped yet
 }
 
 // askOutside asks about the leads for which the outside checker has to answer: those
@@ -99,8 +100,8 @@ func (s *Service) askOpen(ctx context.Context, view *dnd.View, sw *sweep) (settl
 }
 
 // over reports whether the round must end: the checker has failed, or the view is
-// no longer what this process answers from.
-func (r *round) over() bool { return r.stopped || !r.stands(r.view, time.Now()) }
+// no longer what this process answers from, or should.
+func (r *round) over() bool { return r.stopped || r.moved || !r.stands(r.view, time.Now()) }
 
 // askUnchecked asks about the leads that nothing has answered for.
 func (r *round) askUnchecked(ctx context.Context) error {
@@ -149,10 +150,14 @@ func (r *round) settle(ctx context.Context, campaign saaf.CampaignID, leads []st
 			continue
 		}
 		err = patiently(ctx, func() error {
-			_, missed, err := r.store.ApplyRechecks(ctx, campaign, r.source.Evidence(), changes)
+			_, missed, err := r.store.ApplyRechecks(ctx, r.memory.lease, campaign, r.source.Evidence(), changes)
 			r.unanswered += missed // they have moved meanwhile: another round sees
 			return err
 		})
+		if overtaken(err) {
+			r.moved = true
+			return nil
+		}
 		if err != nil {
 			return err
 		}

@@ -4,15 +4,12 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"pgregory.net/rapid"
-	"zombiezen.com/go/sqlite"
-	"zombiezen.com/go/sqlite/sqlitex"
 
 	"saaf"
 	"saaf/intake"
@@ -60,14 +57,7 @@ func (b *bundle) unpaced() {
 // ages makes what was found so much older.
 func (b *bundle) ages(d time.Duration) {
 	b.t.Helper()
-	conn, err := sqlite.OpenConn(filepath.Join(b.data, databaseName), sqlite.OpenReadWrite|sqlite.OpenWAL)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer conn.Close()
-	if err := sqlitex.ExecuteTransient(conn, fmt.Sprintf("UPDATE leads SET checked_at = checked_at - %d", d.Milliseconds()), nil); err != nil {
-		b.t.Fatal(err)
-	}
+	b.alters(fmt.Sprintf("UPDATE leads SET checked_at = checked_at - %d", d.Milliseconds()))
 }
 
 func (b *bundle) checkLead(p saaf.Phone, want found) saaf.Lead {
@@ -340,7 +330,7 @@ func TestExpiryAsksLater(t *testing.T) {
 	}
 	b.push(two)
 	c.Asked()
-	if err := b.expire(t.Context()); err != nil {
+	if err := b.expire(t.Context(), store.Lease{}); err != nil {
 		t.Fatal(err)
 	}
 	b.checkLead(two, found{saaf.LeadDND, saaf.RegistryUnavailable})

@@ -2,6 +2,7 @@ package scrub
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -24,56 +25,89 @@ const (
 	busyTries = 100
 )
 
-// Run re-checks leads until ctx ends: those that a new activation may concern, those
-// that came in while nothing answered as soon as something does, and those whose
-// clean finding by an outside checker grows old. Where it was cut short, also by a
-// crash, the next run goes on.
+// recheckLease is had by the one process that re-checks.
+const recheckLease = "recheck"
+
+// Run re-checks leads until ctx ends, whenever no other process does: those that a
+// new activation may concern, those that came in while nothing answered as soon as
+// something does, and those whose clean finding by an outside checker grows old.
+// Where it was cut short, also by a crash, the next run goes on, here or elsewhere.
 func (s *Service) Run(ctx context.Context) error {
-	var clock sync.WaitGroup
-	clock.Go(func() { s.runClock(ctx) })
-	defer clock.Wait()
+	var states sync.WaitGroup
+	states.Go(func() {
+		s.everySecond(ctx, func() {
+			s.logFreshness(ctx, time.Now())
+			s.logSource(ctx)
+		})
+	})
+	defer states.Wait()
+	s.everySecond(ctx, func() {
+		err := s.store.Leased(ctx, recheckLease, s.recheckLeased)
+		switch {
+		case ctx.Err() != nil:
+		case errors.Is(err, store.ErrLeaseLost):
+			s.log.WarnContext(ctx, "the re-check was cut short, another process may go on with it")
+		case err != nil:
+			s.log.ErrorContext(ctx, "nothing is re-checked here, will be tried again", "error", err)
+		}
+	})
+	return nil
+}
+
+// everySecond calls do at once, then every second, and when the registry of this
+// process moves, until ctx ends.
+func (s *Service) everySecond(ctx context.Context, do func()) {
 	tick := time.NewTicker(recheckEvery)
 	defer tick.Stop()
-	for {
+	for ctx.Err() == nil {
 		moved := s.registry.Changed()
-		if err := s.recheck(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "re-check cut short, will go on", "error", err)
-		}
+		do()
 		select {
 		case <-moved:
 		case <-tick.C:
 		case <-ctx.Done():
-			return nil
 		}
 	}
 }
 
-// runClock does what time alone brings. It is not kept waiting by a pass over the
-// leads, which takes long where an outside checker is slow.
-func (s *Service) runClock(ctx context.Context) {
-	tick := time.NewTicker(recheckEvery)
-	defer tick.Stop()
-	for {
-		moved := s.registry.Changed()
-		s.logFreshness(ctx, time.Now())
-		s.logSource(ctx)
-		if err := s.expire(ctx); err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "suppressions whose time is over still block, will be tried again", "error", err)
-		}
-		select {
-		case <-moved:
-		case <-tick.C:
-		case <-ctx.Done():
-			return
+// recheckLeased re-checks until ctx ends or the lease is lost.
+func (s *Service) recheckLeased(ctx context.Context, l store.Lease) error {
+	if s.store.Shared() {
+		s.log.InfoContext(ctx, "leads are re-checked by this process", "fence", l.Fence)
+	}
+	s.memory = memory{lease: l} // another process may have changed what was known before
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	failed := func(what string, err error) {
+		switch {
+		case errors.Is(err, store.ErrLeaseLost):
+			cancel(err)
+		case err != nil && ctx.Err() == nil:
+			s.log.ErrorContext(ctx, what, "error", err)
 		}
 	}
+	// What time alone brings is not kept waiting by a pass over the leads, which takes
+	// long where an outside checker is slow.
+	var expiries sync.WaitGroup
+	expiries.Go(func() {
+		s.everySecond(ctx, func() {
+			failed("suppressions whose time is over still block, will be tried again", s.expire(ctx, l))
+		})
+	})
+	s.everySecond(ctx, func() { failed("re-check cut short, will go on", s.recheck(ctx)) })
+	expiries.Wait()
+	if cause := context.Cause(ctx); errors.Is(cause, store.ErrLeaseLost) {
+		return cause
+	}
+	return nil
 }
 
 // memory is what the passes over the leads remember of those before. Nothing of it
 // needs to outlive the process.
 type memory struct {
-	swept     int64     // the activation for which the file has judged all leads
-	judged    *dnd.View // by which the unchecked leads were judged; without an outside checker nil
+	lease     store.Lease // under which they are done; zero for none
+	swept     int64       // the activation for which the file has judged all leads
+	judged    *dnd.View   // by which the unchecked leads were judged; without an outside checker nil
 	questions pace
 	aged      time.Time // when aged leads are looked for again
 	founded   bool      // no clean lead is without a snapshot where one is needed
@@ -133,7 +167,7 @@ func (s *Service) recheckAll(ctx context.Context, view *dnd.View, st *saaf.Regis
 	if settled, err := s.askOutside(ctx, view, sw); err != nil || !settled {
 		return err
 	}
-	if err := patiently(ctx, func() error { return s.store.ConfirmSnapshot(ctx, st.Activation) }); err != nil {
+	if err := patiently(ctx, func() error { return s.store.ConfirmSnapshot(ctx, s.memory.lease, st.Activation) }); err != nil {
 		return err
 	}
 	s.log.InfoContext(ctx, "all leads re-checked", "snapshot", st.Active.ID.String(), "took", time.Since(start),
@@ -199,9 +233,12 @@ func (s *Service) judge(ctx context.Context, view *dnd.View, campaign saaf.Campa
 		return 0, 0, true, nil
 	}
 	err = patiently(ctx, func() (err error) {
-		changed, missed, err = s.store.ApplyRechecks(ctx, campaign, s.source.Evidence(), changes)
+		changed, missed, err = s.store.ApplyRechecks(ctx, s.memory.lease, campaign, s.source.Evidence(), changes)
 		return err
 	})
+	if overtaken(err) {
+		return 0, 0, false, nil // this process has not swapped yet
+	}
 	if err == nil && changed > 0 {
 		s.log.LogAttrs(ctx, slog.LevelDebug, "leads changed by re-check",
 			slog.String("campaign", campaign.String()), slog.Int("leads", changed))
@@ -216,11 +253,12 @@ func (s *Service) stands(view *dnd.View, now time.Time) bool {
 }
 
 // patiently tries again for a while when the store has too much to do: to give a
-// pass up would mean to read everything again.
+// pass up would mean to read everything again. A registry that has moved is not
+// waited for.
 func patiently(ctx context.Context, do func() error) error {
 	for try := 1; ; try++ {
 		err := do()
-		if saaf.ErrorCode(err) != saaf.Unavailable || try == busyTries {
+		if saaf.ErrorCode(err) != saaf.Unavailable || overtaken(err) || try == busyTries {
 			return err
 		}
 		select {

@@ -14,7 +14,7 @@ import (
 // RollBack makes the snapshot active again that the active one replaced, if its
 // file is still kept and is what was imported. It returns the snapshot and the
 // version that servers must take. The age is that of the snapshot rolled back to.
-func RollBack(ctx context.Context, st *store.Store, dir string, by saaf.By, reason string) (active saaf.Snapshot, version int64, err error) {
+func RollBack(ctx context.Context, st *store.Store, dir string, by saaf.By, reason string, how Spreading) (active saaf.Snapshot, version int64, err error) {
 	lock, err := shareDir(dir)
 	if err != nil {
 		return active, 0, fmt.Errorf("lock the snapshot directory: %w", err)
@@ -38,7 +38,7 @@ func RollBack(ctx context.Context, st *store.Store, dir string, by saaf.By, reas
 		return active, 0, err
 	}
 	for _, sha := range filesOf(&to) {
-		err := dnd.Verify(ctx, snapshotPath(dir, sha), sha)
+		err := provide(ctx, st, dir, sha)
 		switch {
 		case errors.Is(err, os.ErrNotExist):
 			return active, 0, conflict(fmt.Sprintf("Snapshot %s, dated %s, is no longer kept: the last three are. Import its files again", to.ID, to.EffectiveDate))
@@ -47,6 +47,16 @@ func RollBack(ctx context.Context, st *store.Store, dir string, by saaf.By, reas
 		case err != nil:
 			return active, 0, err
 		}
+	}
+	sp := &spreader{Spreading: how, store: st, dir: dir, snap: &to}
+	defer func() {
+		// What was decided stands; the mark goes with a later import.
+		if serr := sp.settle(ctx); serr != nil && how.Warn != nil {
+			how.Warn("the mark of the snapshot in the store could not be taken away: " + serr.Error())
+		}
+	}()
+	if err := sp.spread(ctx); err != nil {
+		return active, 0, err
 	}
 	return st.RollBack(ctx, reg.Active.ID, to.ID, by, reason)
 }
@@ -59,10 +69,14 @@ func filesOf(s *saaf.Snapshot) []saaf.SHA256 {
 	return []saaf.SHA256{s.BaseSHA256, s.SHA256}
 }
 
-// OpenSnapshot opens a snapshot of the register by its id.
+// OpenSnapshot opens a snapshot of the register by its id. Where servers share the
+// store, files that are missing here are fetched.
 func OpenSnapshot(ctx context.Context, st *store.Store, dir string, id saaf.SnapshotID) (*dnd.Snapshot, error) {
 	snap, err := st.Snapshot(ctx, id)
 	if err != nil {
+		return nil, err
+	}
+	if err := Fetch(ctx, st, dir, &snap, nil); err != nil {
 		return nil, err
 	}
 	opened, err := openSnapshot(dir, &snap)

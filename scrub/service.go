@@ -6,8 +6,8 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
-	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"saaf"
@@ -28,7 +28,8 @@ type Config struct {
 	// Importer does one import that came over the API, by [RunImport] in a process
 	// of its own: a large import then takes neither memory nor, where that process
 	// is nice, time from requests. Nil does it in this process.
-	Importer func(context.Context, saaf.RegistryImportID) error
+	// It writes under the lease.
+	Importer func(context.Context, store.Lease, saaf.RegistryImportID) error
 }
 
 // Service keeps the registry of this process and the leads of the store in step
@@ -39,37 +40,32 @@ type Service struct {
 	source   *scrubber.Source // nil for none
 	dir      string
 	uploads  string
-	importer func(context.Context, saaf.RegistryImportID) error
+	importer func(context.Context, store.Lease, saaf.RegistryImportID) error
 	log      *slog.Logger
 
 	imports   bell     // rung when an import was queued
+	awaited   absences // owned by RunImports
 	uploading sync.Map // names of files that are still arriving
 
-	loading sync.Mutex    // held by Load from its look at the store to the swap
-	damaged damagedFile   // guarded by loading
-	base    *dnd.Snapshot // guarded by loading; the base file that was verified and mapped last
-	baseSHA saaf.SHA256   // guarded by loading; of base
+	loading sync.Mutex // held by Load from its look at the store to the swap
+	shelf   shelf
 
-	mu      sync.Mutex // guards problem, and the registry together with it
-	problem string     // why the active snapshot is not served
-	said    string     // the state of freshness that was logged last
+	mu        sync.Mutex    // guards what follows, and the registry together with problem
+	problem   string        // why the active snapshot is not served
+	said      string        // the state of freshness that was logged last
+	prepared  []saaf.SHA256 // see Prepared
+	unfetched error         // why the files of the active snapshot are not here
+
+	fetched atomic.Int64 // see Fetched
 
 	memory memory // owned by whoever does the passes, one at a time
 	heard  bool   // owned by the goroutine that logs: the source was last seen to fail
 }
 
-// damagedFile is a file that was read whole and did not match the hash of its
-// snapshot: it is not read again before it changes.
-type damagedFile struct {
-	sha  saaf.SHA256
-	file os.FileInfo
-	err  error // what was found
-}
-
 // NewService returns a Service that answers unknown until the first [Service.Load].
 func NewService(c Config) *Service {
 	return &Service{store: c.Store, registry: c.Registry, source: c.Source, dir: c.Dir, uploads: c.Uploads, importer: c.Importer,
-		imports: make(bell, 1), log: c.Log.With("component", "scrub")}
+		imports: make(bell, 1), shelf: shelf{dir: c.Dir}, log: c.Log.With("component", "scrub")}
 }
 
 // Serving is what this process answers from.
@@ -108,68 +104,37 @@ func (s *Service) Load(ctx context.Context) (Serving, error) {
 // held. An error is that of ctx.
 func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 	start := time.Now()
-	snap, err := s.read(ctx, active)
+	snap, err := s.shelf.open(ctx, active, nil)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if err != nil {
-		problem := fmt.Sprintf("snapshot %s cannot be used: %v", active.ID, err)
-		if s.use(nil, saaf.SnapshotRef{}, problem) {
+		if s.use(nil, saaf.SnapshotRef{}, s.describe(active, err)) {
 			s.log.ErrorContext(ctx, "the active snapshot cannot be used, answering unknown", "snapshot", active.ID.String(), "error", err)
 		}
 		return nil
 	}
 	s.use(snap, saaf.SnapshotRef{ID: active.ID, EffectiveDate: active.EffectiveDate}, "")
+	s.shelf.use(active)
+	if !s.store.Shared() { // else those are open that may be the next
+		s.shelf.keep()
+	}
 	s.log.InfoContext(ctx, "answering from snapshot", "snapshot", active.ID.String(),
 		"effective_date", active.EffectiveDate.String(), "numbers", active.Numbers, "took", time.Since(start))
 	return nil
 }
 
-// read opens the files of a snapshot when they are what was imported; s.loading is
-// held. A base that this process has verified before is not read again: a delta
-// costs no more than its overlay.
-func (s *Service) read(ctx context.Context, active *saaf.Snapshot) (*dnd.Snapshot, error) {
-	if sha := baseOf(active); s.base == nil || s.baseSHA != sha {
-		if err := s.verify(ctx, sha); err != nil {
-			return nil, err
-		}
-		base, err := dnd.Open(snapshotPath(s.dir, sha))
-		if err != nil {
-			return nil, err
-		}
-		s.base, s.baseSHA = base, sha
+// describe says why a snapshot cannot be used.
+func (s *Service) describe(active *saaf.Snapshot, err error) string {
+	if !s.store.Shared() || !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Sprintf("snapshot %s cannot be used: %v", active.ID, err)
 	}
-	if active.BaseSHA256 == (saaf.SHA256{}) {
-		return s.base, nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.unfetched != nil {
+		return fmt.Sprintf("snapshot %s is not here yet: %v", active.ID, s.unfetched)
 	}
-	if err := s.verify(ctx, active.SHA256); err != nil {
-		return nil, err
-	}
-	return dnd.OpenOverlay(snapshotPath(s.dir, active.SHA256), s.base, s.baseSHA)
-}
-
-// verify reads a file whole and holds it against its hash. The hash comes before
-// the mapping, because an import may put another file of the same content in place
-// of this one.
-func (s *Service) verify(ctx context.Context, sha saaf.SHA256) error {
-	path := snapshotPath(s.dir, sha)
-	file, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if s.damaged.sha == sha && unchanged(s.damaged.file, file) {
-		return s.damaged.err
-	}
-	err = dnd.Verify(ctx, path, sha)
-	if _, unread := errors.AsType[*fs.PathError](err); err != nil && !unread && ctx.Err() == nil {
-		s.damaged = damagedFile{sha, file, err}
-	}
-	return err
-}
-
-// unchanged reports whether a file is as it was.
-func unchanged(was, is os.FileInfo) bool {
-	return os.SameFile(was, is) && was.Size() == is.Size() && was.ModTime().Equal(is.ModTime())
+	return fmt.Sprintf("snapshot %s is not here yet: it is being fetched", active.ID)
 }
 
 // use answers from snap from now on, nil for none, and reports whether problem,

@@ -28,7 +28,7 @@ type bundle struct {
 	*Service
 	t        testing.TB
 	data     string // the data directory
-	url      string // of the database, where it is not in there
+	url      string // the database, "" for the one in data
 	intake   *intake.Service
 	tenant   saaf.TenantID
 	campaign saaf.CampaignID
@@ -40,21 +40,18 @@ type bundle struct {
 // setup opens a data directory with one tenant and one campaign.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	first, err := template()
+	var cfg store.Config
+	first, err := start{}, error(nil)
+	if pgtest.Current() == pgtest.Embedded {
+		first, err = template()
+	} else {
+		cfg.URL = pgtest.Database(t, "start", prepare)
+		first = prepared
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	return first.open(t, store.Config{})
-}
-
-// share is setup on PostgreSQL, where each writer has a chain of its own.
-func share(t testing.TB) *bundle {
-	t.Helper()
-	url := pgtest.Database(t, "scrub", func(url string) (err error) {
-		sharedStart, err = newStart(url)
-		return err
-	})
-	return sharedStart.open(t, store.Config{URL: url, Writers: 2})
+	return first.open(t, cfg)
 }
 
 const databaseName = "saaf.db"
@@ -66,7 +63,7 @@ type start struct {
 	campaign saaf.CampaignID
 }
 
-// open opens a copy of the store.
+// open opens a copy of the store in a directory of its own.
 func (s *start) open(t testing.TB, cfg store.Config) *bundle {
 	t.Helper()
 	data := t.TempDir()
@@ -80,14 +77,32 @@ func (s *start) open(t testing.TB, cfg store.Config) *bundle {
 	return b
 }
 
-// template is made once: to make a store takes longer than most tests of it.
-var template = sync.OnceValues(func() (start, error) { return newStart("") })
+// share is setup on PostgreSQL with two writers, each of which has a chain of its own.
+func share(t testing.TB) *bundle {
+	t.Helper()
+	url := pgtest.Database(t, "chains", func(url string) (err error) {
+		sharedStart, err = makeStart(url)
+		return err
+	})
+	return sharedStart.open(t, store.Config{URL: url, Writers: 2})
+}
 
-// sharedStart is what the template of the databases belongs to.
+// sharedStart is what the template of the databases of share belongs to.
 var sharedStart start
 
-// newStart makes a store, in a directory or in the database with the URL.
-func newStart(url string) (s start, err error) {
+// template is made once: to make a store takes longer than most tests of it.
+var template = sync.OnceValues(func() (start, error) { return makeStart("") })
+
+// prepare makes the store of the database that those of the tests are copies of.
+func prepare(url string) (err error) {
+	prepared, err = makeStart(url)
+	return err
+}
+
+var prepared start // by prepare
+
+// makeStart makes a store in the database, "" for one in its directory.
+func makeStart(url string) (s start, err error) {
 	dir, err := os.MkdirTemp("", "scrub")
 	if err != nil {
 		return s, err
@@ -132,7 +147,13 @@ func newStart(url string) (s start, err error) {
 // open starts another process, so to speak, on a data directory.
 func open(t testing.TB, data string, cfg store.Config) *bundle {
 	t.Helper()
-	cfg.Dir, cfg.Readers = data, 2 // every connection costs the test time
+	cfg.Dir = data
+	// Every connection costs the test time. With one writer its jobs are done in order;
+	// others beside it are those of another bundle.
+	cfg.Readers = 2
+	if cfg.Writers == 0 {
+		cfg.Writers = 1
+	}
 	st, err := store.Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -307,11 +328,6 @@ func (b *bundle) leads() map[saaf.Phone]saaf.Lead {
 // store, which has no way to do that yet.
 func (b *bundle) moves(l saaf.Lead, status saaf.LeadStatus, reason saaf.VerdictReason) {
 	b.t.Helper()
-	conn, err := sqlite.OpenConn(filepath.Join(b.data, databaseName), sqlite.OpenReadWrite|sqlite.OpenWAL)
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	defer conn.Close()
 	unchecked := func(s saaf.LeadStatus, r saaf.VerdictReason) (n int) {
 		if !s.Finished() && !r.Checked() {
 			n = 1
@@ -319,19 +335,41 @@ func (b *bundle) moves(l saaf.Lead, status saaf.LeadStatus, reason saaf.VerdictR
 		return n
 	}
 	found := []string{"unavailable", "stale", "clean", "full", "partial", "suppressed", "held"}
+	slot := fmt.Sprintf("campaign_id = %d AND slot = (SELECT min(slot) FROM campaign_counts WHERE campaign_id = %[1]d)", l.CampaignID)
 	for _, sql := range []string{
-		fmt.Sprintf("UPDATE leads SET status = %d, reason = %d, updated_at = %d WHERE id = %d AND status = %d AND reason = %d",
-			status, reason, time.Now().UnixMilli(), l.ID, l.Status, l.Verdict.Reason),
-		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s - 1 WHERE campaign_id = %d", l.Status, l.CampaignID),
-		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s + 1 WHERE campaign_id = %d", status, l.CampaignID),
-		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s - 1 WHERE campaign_id = %d", found[l.Verdict.Reason], l.CampaignID),
-		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s + 1, unchecked = unchecked + %d WHERE campaign_id = %d",
-			found[reason], unchecked(status, reason)-unchecked(l.Status, l.Verdict.Reason), l.CampaignID),
+		fmt.Sprintf("UPDATE leads SET status = %d, reason = %d, updated_at = %d WHERE campaign_id = %d AND id = %d AND status = %d AND reason = %d",
+			status, reason, time.Now().UnixMilli(), l.CampaignID, l.ID, l.Status, l.Verdict.Reason),
+		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s - 1 WHERE %s", l.Status, slot),
+		fmt.Sprintf("UPDATE campaign_counts SET %s = %[1]s + 1 WHERE %s", status, slot),
+		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s - 1 WHERE %s", found[l.Verdict.Reason], slot),
+		fmt.Sprintf("UPDATE campaign_counts SET found_%s = found_%[1]s + 1, unchecked = unchecked + %d WHERE %s",
+			found[reason], unchecked(status, reason)-unchecked(l.Status, l.Verdict.Reason), slot),
 	} {
-		if err := sqlitex.ExecuteTransient(conn, sql, nil); err != nil || conn.Changes() != 1 {
-			b.t.Fatal(sql, conn.Changes(), err)
+		if n := b.alters(sql); n != 1 {
+			b.t.Fatal(sql, n)
 		}
 	}
+}
+
+// alters changes the database behind the back of the store, and says how many rows.
+func (b *bundle) alters(sql string) int {
+	b.t.Helper()
+	if b.url != "" {
+		n, err := pgtest.Exec(b.t.Context(), b.url, sql)
+		if err != nil {
+			b.t.Fatal(sql, err)
+		}
+		return int(n)
+	}
+	conn, err := sqlite.OpenConn(filepath.Join(b.data, databaseName), sqlite.OpenReadWrite|sqlite.OpenWAL)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	defer conn.Close()
+	if err := sqlitex.ExecuteTransient(conn, sql, nil); err != nil {
+		b.t.Fatal(sql, err)
+	}
+	return conn.Changes()
 }
 
 // holds keeps the writer busy inside a transaction until release is called.

@@ -90,27 +90,24 @@ func (sw *sweep) difference(ctx context.Context, st *saaf.RegistryState) (why st
 }
 
 // snapshot opens a snapshot of the register whose files are what was imported: a
-// number that damage lists in an old one would not be looked up. The base that this
-// process has verified is not read again.
+// number that damage lists in an old one would not be looked up. What this process has
+// verified is not read again.
 func (s *Service) snapshot(ctx context.Context, id saaf.SnapshotID) (*dnd.Snapshot, error) {
 	snap, err := s.store.Snapshot(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	s.loading.Lock()
-	base, sha := s.base, s.baseSHA
-	s.loading.Unlock()
-	switch {
-	case base == nil || sha != baseOf(&snap):
-		return OpenVerified(ctx, s.dir, &snap)
-	case snap.BaseSHA256 == (saaf.SHA256{}):
-		return base, nil
+	if opened := s.shelf.get(snap.SHA256); opened != nil {
+		return opened, nil
 	}
-	path := snapshotPath(s.dir, snap.SHA256)
-	if err := dnd.Verify(ctx, path, snap.SHA256); err != nil {
+	base := s.shelf.get(baseOf(&snap))
+	if base == nil {
+		return OpenVerified(ctx, s.store, s.dir, &snap)
+	}
+	if err := provide(ctx, s.store, s.dir, snap.SHA256); err != nil {
 		return nil, err
 	}
-	return dnd.OpenOverlay(path, base, sha)
+	return dnd.OpenOverlay(snapshotPath(s.dir, snap.SHA256), base, snap.BaseSHA256)
 }
 
 // numbersChanged is how many numbers were looked up, -1 when all leads were walked.
@@ -153,7 +150,7 @@ func (sw *sweep) record(ctx context.Context, now bool) error {
 		return nil
 	}
 	sw.recorded = time.Now()
-	return patiently(ctx, func() error { return sw.store.SweepProgress(ctx, sw.progress) })
+	return patiently(ctx, func() error { return sw.store.SweepProgress(ctx, sw.memory.lease, sw.progress) })
 }
 
 // ask has the outside checker answer for leads that the file has judged in run:

@@ -58,7 +58,7 @@ func TestSweepAfterRollBack(t *testing.T) {
 	if got := foundOf(b.leads()[p]); got != blocked {
 		t.Fatalf("before: %v", got)
 	}
-	snap, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file")
+	snap, _, err := RollBack(t.Context(), b.store, b.dir, saaf.By{Actor: "test"}, "a wrong file", Spreading{})
 	if err != nil || snap.ID != first.ID {
 		t.Fatal(snap.ID, err)
 	}

@@ -86,38 +86,64 @@ func (b bell) ring() {
 // importsEvery is how often imports are looked for that nobody rang for.
 const importsEvery = 10 * time.Second
 
-// RunImports does the imports that came over the API, one after the other, until
-// ctx ends. One that a crash cut short is done again; had it activated its snapshot
-// before, it counts as done.
+// ImportsLease is had by the one process that does imports that came over the API.
+const ImportsLease = "imports"
+
+// RunImports does the imports whose files have come to this process over the API,
+// one after the other and not beside those of other processes, until ctx ends. One
+// that a crash cut short is done again; had it activated its snapshot before, it
+// counts as done.
 func (s *Service) RunImports(ctx context.Context) error {
 	if err := s.removeUploads(ctx); err != nil && ctx.Err() == nil {
 		s.log.WarnContext(ctx, "uploads that nobody needs could not be removed", "error", err)
 	}
 	for {
-		list, err := s.store.UnfinishedImports(ctx)
-		if err != nil && ctx.Err() == nil {
-			s.log.ErrorContext(ctx, "imports cannot be listed", "error", err)
+		due, err := s.dueImports(ctx)
+		if err == nil && len(due) > 0 {
+			err = s.store.Leased(ctx, ImportsLease, s.importLeased)
 		}
-		for _, im := range list {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if err := s.runImport(ctx, im.ID); err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "import failed", "import", im.ID.String(), "error", err)
-			}
-			// What was activated is in force here before anybody can see that the
-			// import is over for long; other servers see the version.
-			if _, err := s.Load(ctx); err != nil && ctx.Err() == nil {
-				s.log.ErrorContext(ctx, "the snapshot that was imported is not loaded yet", "error", err)
-			}
+		again := importsEvery
+		if err != nil && ctx.Err() == nil {
+			again = recheckEvery
+			s.log.ErrorContext(ctx, "imports are not done, will be tried again", "error", err)
 		}
 		select {
 		case <-s.imports:
-		case <-time.After(importsEvery): // what an error left
+		case <-time.After(again): // what others left, and errors
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+// importLeased does the imports that are due.
+func (s *Service) importLeased(ctx context.Context, l store.Lease) error {
+	due, err := s.dueImports(ctx) // while another process had the lease some were done
+	if err != nil {
+		return err
+	}
+	for _, d := range due {
+		if ctx.Err() != nil {
+			return nil
+		}
+		if d.givenUp != "" {
+			err = GiveUpImport(ctx, s.store, s.uploads, l, d.ID, d.givenUp)
+		} else {
+			err = s.runImport(ctx, l, d.ID)
+		}
+		if errors.Is(err, store.ErrLeaseLost) {
+			return err
+		}
+		if err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "import failed", "import", d.ID.String(), "error", err)
+		}
+		// What was activated is in force here before anybody can see that the
+		// import is over for long; other servers see the version.
+		if _, err := s.Load(ctx); err != nil && ctx.Err() == nil {
+			s.log.ErrorContext(ctx, "the snapshot that was imported is not loaded yet", "error", err)
+		}
+	}
+	return nil
 }
 
 // removeUploads removes files of uploads that did not arrive whole, and of imports

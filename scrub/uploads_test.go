@@ -1,10 +1,12 @@
 package scrub
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"saaf"
 	"saaf/store"
@@ -24,7 +26,7 @@ func (b *bundle) uploads(content string) store.RegistryImport {
 // importsUpload does one import and reads how it ended.
 func (b *bundle) importsUpload(im store.RegistryImport) store.RegistryImport {
 	b.t.Helper()
-	if err := b.runImport(b.t.Context(), im.ID); err != nil {
+	if err := b.runImport(b.t.Context(), store.Lease{}, im.ID); err != nil {
 		b.t.Fatal(err)
 	}
 	ended, err := b.store.RegistryImport(b.t.Context(), im.ID)
@@ -58,5 +60,37 @@ func TestUploadThatChanges(t *testing.T) {
 	}
 	if ended := b.importsUpload(b.uploads(content)); ended.State != store.ImportCompleted || b.state().Active.Numbers != 200 {
 		t.Errorf("as it arrived it ended as %+v", ended)
+	}
+}
+
+// An import whose lease has gone to another process leaves everything to that one.
+func TestImportOfTheOvertaken(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	content := rows("A", numbers(9_000_000_001, 200)...)
+	for name, date := range map[string]saaf.Date{"activated": today(), "refused": today() + 5} {
+		im, err := b.Upload(t.Context(), UploadRequest{Mode: saaf.FullSet, EffectiveDate: date}, strings.NewReader(content))
+		if err != nil {
+			t.Fatal(err)
+		}
+		old, ok, err := b.store.Claim(t.Context(), ImportsLease, time.Hour)
+		if !ok || err != nil {
+			t.Fatal(ok, err)
+		}
+		if err := b.store.Release(t.Context(), old); err != nil {
+			t.Fatal(err)
+		}
+		if err := b.runImport(t.Context(), old, im.ID); !errors.Is(err, store.ErrLeaseLost) {
+			t.Errorf("%s: %v", name, err)
+		}
+		if im, err := b.store.RegistryImport(t.Context(), im.ID); err != nil || im.State != store.ImportQueued {
+			t.Errorf("%s: it is %s (%v)", name, im.State, err)
+		}
+		if _, err := os.Stat(filepath.Join(b.uploadsDir(), im.File)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if list, err := b.store.LedgerAfter(t.Context(), 0); err != nil || len(list) > 0 {
+			t.Errorf("%s: %d entries of evidence were left (%v)", name, len(list), err)
+		}
 	}
 }

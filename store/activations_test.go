@@ -23,10 +23,10 @@ func TestRollBack(t *testing.T) {
 		var want []saaf.Activation
 		against := saaf.SnapshotID(0)
 		for n := range byte(3) {
-			time.Sleep(time.Hour)
+			b.pass(time.Hour)
 			made, _, err := b.ActivateSnapshot(t.Context(), everyField(n), against, Cause{By: asha})
 			b.must(err)
-			want = append(want, saaf.Activation{Seq: int64(n) + 1, Snapshot: made.ID, Over: against, Reason: made.OverrideReason, By: asha, At: time.Now().UTC()})
+			want = append(want, saaf.Activation{Seq: int64(n) + 1, Snapshot: made.ID, Over: against, Reason: made.OverrideReason, By: asha, At: b.now()})
 			against = made.ID
 			snaps = append(snaps, made)
 		}
@@ -45,9 +45,9 @@ func TestRollBack(t *testing.T) {
 		}
 		kept("after three", 3, snaps[2], snaps[1], snaps[0])
 		kept("of three two", 2, snaps[2], snaps[1])
-		b.must(b.ConfirmSnapshot(t.Context(), 3))
+		b.must(b.ConfirmSnapshot(t.Context(), Lease{}, 3))
 		before := b.state()
-		time.Sleep(time.Hour)
+		b.pass(time.Hour)
 
 		for name, from := range map[string]saaf.SnapshotID{"from one that is not active": snaps[1].ID, "from none": 0} {
 			if _, _, err := b.RollBack(t.Context(), from, snaps[0].ID, asha, "x"); saaf.ErrorCode(err) != saaf.Conflict {
@@ -61,13 +61,13 @@ func TestRollBack(t *testing.T) {
 
 		active, version, err := b.RollBack(t.Context(), snaps[2].ID, snaps[1].ID, asha, "a bad file, 9876543210 told")
 		b.must(err)
-		want = append(want, saaf.Activation{Seq: 4, Snapshot: snaps[1].ID, Over: snaps[2].ID, Rollback: true, Reason: "a bad file, xxxxxx3210 told", By: asha, At: time.Now().UTC()})
+		want = append(want, saaf.Activation{Seq: 4, Snapshot: snaps[1].ID, Over: snaps[2].ID, Rollback: true, Reason: "a bad file, xxxxxx3210 told", By: asha, At: b.now()})
 		after := b.state()
 		if active.ID != snaps[1].ID || version <= before.Version || version != after.Version {
 			t.Errorf("active %v, version %d after %d", active.ID, version, before.Version)
 		}
 		b.equal("after it", saaf.RegistryState{
-			Version: version, Active: &snaps[1], Activation: 4, ActivatedAt: time.Now().UTC(), Confirmed: snaps[2].ID, ConfirmedActivation: 3,
+			Version: version, Active: &snaps[1], Activation: 4, ActivatedAt: b.now(), Confirmed: snaps[2].ID, ConfirmedActivation: 3,
 		}, after)
 		if after.AllChecked() {
 			t.Error("nothing has been checked by it yet")
@@ -83,7 +83,7 @@ func TestRollBack(t *testing.T) {
 		made, _, err := b.ActivateSnapshot(t.Context(), everyField(9), snaps[1].ID, Cause{By: asha})
 		b.must(err)
 		kept("after the next import", 3, made, snaps[1], snaps[0])
-		b.must(b.ConfirmSnapshot(t.Context(), 5))
+		b.must(b.ConfirmSnapshot(t.Context(), Lease{}, 5))
 		if reg := b.state(); !reg.AllChecked() || reg.Confirmed != made.ID {
 			t.Errorf("confirmed: %+v", reg)
 		}
@@ -95,36 +95,36 @@ func TestRollBack(t *testing.T) {
 func TestSweepBelongsToItsActivation(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
-	b.must(b.ConfirmSnapshot(t.Context(), 7))
+	b.must(b.ConfirmSnapshot(t.Context(), Lease{}, 7))
 	if reg := b.state(); reg.Confirmed != 0 || reg.AllChecked() {
 		t.Errorf("confirmed though there is none: %+v", reg)
 	}
 	first := b.activate(20_000)
 	progress := saaf.Sweep{Activation: 1, Above: 77, Done: 2, Total: 5, Changed: 9}
-	b.must(b.SweepProgress(t.Context(), progress))
-	b.must(b.SweepProgress(t.Context(), saaf.Sweep{Activation: 2, Done: 3}))
-	b.must(b.SweepProgress(t.Context(), saaf.Sweep{Activation: 0, Done: 4}))
+	b.must(b.SweepProgress(t.Context(), Lease{}, progress))
+	b.must(b.SweepProgress(t.Context(), Lease{}, saaf.Sweep{Activation: 2, Done: 3}))
+	b.must(b.SweepProgress(t.Context(), Lease{}, saaf.Sweep{Activation: 0, Done: 4}))
 	b.equal("progress", progress, b.state().Sweep)
 	b = b.reopen()
 	b.equal("progress after opening again", progress, b.state().Sweep)
-	b.must(b.ConfirmSnapshot(t.Context(), 1))
+	b.must(b.ConfirmSnapshot(t.Context(), Lease{}, 1))
 
 	second := b.activate(20_001)
 	if reg := b.state(); reg.Sweep != (saaf.Sweep{}) || reg.Confirmed != first.ID || reg.ConfirmedActivation != 1 || reg.AllChecked() {
 		t.Errorf("after another activation: %+v", reg)
 	}
-	b.must(b.SweepProgress(t.Context(), progress))
-	b.must(b.ConfirmSnapshot(t.Context(), 1))
+	b.must(b.SweepProgress(t.Context(), Lease{}, progress))
+	b.must(b.ConfirmSnapshot(t.Context(), Lease{}, 1))
 	if reg := b.state(); reg.Sweep != (saaf.Sweep{}) || reg.Confirmed != first.ID || reg.ConfirmedActivation != 1 {
 		t.Errorf("a late word of the first: %+v", reg)
 	}
-	b.must(b.SweepProgress(t.Context(), saaf.Sweep{Activation: 2, Above: 1}))
+	b.must(b.SweepProgress(t.Context(), Lease{}, saaf.Sweep{Activation: 2, Above: 1}))
 	_, _, err := b.RollBack(t.Context(), second.ID, first.ID, asha, "x")
 	b.must(err)
 	if reg := b.state(); reg.Sweep != (saaf.Sweep{}) || reg.AllChecked() {
 		t.Errorf("rolled back to what was confirmed once: %+v", reg)
 	}
-	b.must(b.ConfirmSnapshot(t.Context(), 3))
+	b.must(b.ConfirmSnapshot(t.Context(), Lease{}, 3))
 	if reg := b.state(); !reg.AllChecked() || reg.Confirmed != first.ID {
 		t.Errorf("in the end: %+v", reg)
 	}
@@ -172,7 +172,7 @@ func TestReportCountsChanges(t *testing.T) {
 		}
 	}
 	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, asha))
-	b.must(b.purgeCampaign(t.Context(), b.campaign))
+	b.must(b.purgeCampaign(t.Context(), Lease{}, b.campaign))
 	if n := b.number(`SELECT count(*) FROM campaign_changes`); n != 0 {
 		t.Errorf("%d rows of a campaign that is gone", n)
 	}

@@ -48,10 +48,10 @@ func TestUpdateCampaign(t *testing.T) {
 		before, err := b.Campaign(t.Context(), b.tenant, saaf.Live, b.campaign)
 		b.must(err)
 		other := b.newCampaign(b.tenant, saaf.Live)
-		time.Sleep(time.Minute)
+		b.pass(time.Minute)
 		want := before
 		for _, s := range []saaf.CampaignSettings{everySetting(), settings("plain again")} {
-			want.CampaignSettings, want.Status, want.UpdatedAt = s, saaf.CampaignPaused, time.Now().UTC()
+			want.CampaignSettings, want.Status, want.UpdatedAt = s, saaf.CampaignPaused, b.now()
 			got, err := b.UpdateCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, func(c *saaf.Campaign) error {
 				b.equal("given to change", before, *c)
 				c.CampaignSettings, c.Status = s, saaf.CampaignPaused

@@ -29,7 +29,7 @@ func shareIdle(t *testing.T, dir string) *bundle {
 // enter adds one entry to the ledger.
 func (b *bundle) enter() {
 	b.t.Helper()
-	b.must(b.RecordRefusal(b.ctx, asha, "fact"))
+	b.must(b.RecordRefusal(b.ctx, Lease{}, asha, "fact"))
 }
 
 // heads are the last entries of all chains, in the order of their writers.
@@ -338,7 +338,7 @@ func TestFrozen(t *testing.T) {
 		}
 		a.enter()
 		b.enter()
-		a.must(frozen.RecordRefusal(t.Context(), asha, "fact"))
+		a.must(frozen.RecordRefusal(t.Context(), Lease{}, asha, "fact"))
 		if n, now := count(frozen), count(a.Store); n != 1 || now != 4 {
 			t.Errorf("%d entries stand still, %d are there", n, now)
 		}

@@ -15,6 +15,7 @@ import (
 	"testing"
 
 	"saaf"
+	"saaf/internal/pgtest"
 )
 
 // Some promises are about other processes. The test binary runs itself: with
@@ -23,6 +24,7 @@ import (
 const (
 	childEnv    = "SAAF_STORE_CHILD"
 	childDirEnv = "SAAF_STORE_CHILD_DIR"
+	childURLEnv = "SAAF_STORE_CHILD_URL"
 )
 
 var children = map[string]func(dir string) error{
@@ -43,7 +45,7 @@ var children = map[string]func(dir string) error{
 		return nil
 	},
 	"open": func(dir string) error {
-		s, err := Open(context.Background(), Config{Dir: dir})
+		s, err := Open(context.Background(), childConfig(dir))
 		if err != nil {
 			return err
 		}
@@ -54,10 +56,15 @@ var children = map[string]func(dir string) error{
 	"files-0077":    func(dir string) error { return makeFiles(dir, 0o077) },
 }
 
+// childConfig is that of the store of its parent.
+func childConfig(dir string) Config {
+	return Config{Dir: dir, URL: os.Getenv(childURLEnv), partitions: pgtest.Partitions()}
+}
+
 // pushForEver pushes leads from several goroutines and returns once each has been
 // answered a few times.
 func pushForEver(dir string) error {
-	s, err := Open(context.Background(), Config{Dir: dir})
+	s, err := Open(context.Background(), childConfig(dir))
 	if err != nil {
 		return err
 	}
@@ -154,6 +161,9 @@ func start(t *testing.T, what, dir string) *process {
 	t.Helper()
 	p := &process{cmd: osexec.CommandContext(t.Context(), os.Args[0])}
 	p.cmd.Env = append(os.Environ(), childEnv+"="+what, childDirEnv+"="+dir)
+	if pgtest.Current() != pgtest.Embedded {
+		p.cmd.Env = append(p.cmd.Env, childURLEnv+"="+databaseOf(t, dir))
+	}
 	p.cmd.Stderr = t.Output()
 	out, err := p.cmd.StdoutPipe()
 	if err == nil {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"saaf"
@@ -198,19 +199,22 @@ func (s *Store) Erasure(ctx context.Context, tenant saaf.TenantID, env saaf.Envi
 	return e, wrap("read erasure", err)
 }
 
-// eraseEvery is how often erasures are looked for that another process began, or
-// that could not be finished.
-const eraseEvery = 10 * time.Second
+const (
+	erasuresLease = "erasures"
+	// eraseEvery is how often erasures are looked for that another process began, or
+	// that could not be finished.
+	eraseEvery = 10 * time.Second
+)
 
-// RunErasures finishes erasures until ctx ends, those too that a command or a crash
-// left. What keeps it from that is told to failed, and tried again.
+// RunErasures finishes erasures until ctx ends, those too that a command, a crash or
+// another process left. What keeps it from that is told to failed, and tried again.
 func (s *Store) RunErasures(ctx context.Context, failed func(error)) error {
 	for {
-		left, err := s.ScrubErased(ctx)
+		left, err := s.finishErasures(ctx)
 		if ctx.Err() != nil {
 			return nil
 		}
-		if err != nil && saaf.ErrorCode(err) != saaf.Unavailable {
+		if err != nil && saaf.ErrorCode(err) != saaf.Unavailable && !errors.Is(err, ErrLeaseLost) {
 			failed(err)
 		}
 		again := eraseEvery
@@ -226,26 +230,39 @@ func (s *Store) RunErasures(ctx context.Context, failed func(error)) error {
 	}
 }
 
+// finishErasures does what there is to do, while no other process does it.
+func (s *Store) finishErasures(ctx context.Context) (left bool, err error) {
+	ids, err := s.unfinishedErasures(ctx)
+	if err != nil || len(ids) == 0 {
+		return false, err
+	}
+	err = s.Leased(ctx, erasuresLease, func(ctx context.Context, l Lease) (err error) {
+		left, err = s.scrubErased(ctx, l)
+		return err
+	})
+	return left, err
+}
+
 // ScrubErased removes what is left of erased persons in the files of the store:
 // the log that still holds them is written back and cut, and what SQLite left of
 // them in the free space of its pages is overwritten. Readers that are under way
 // can keep it from that: left is true then, and it must be tried again.
 func (s *Store) ScrubErased(ctx context.Context) (left bool, err error) {
-	const sqlUnfinishedErasures = `SELECT id FROM erasures WHERE finished_at IS NULL ORDER BY id`
-	var ids []saaf.ErasureID
-	err = s.read(ctx, func(conn session) error {
-		return conn.query(sqlUnfinishedErasures, func(r row) error {
-			ids = append(ids, saaf.ErasureID(r.int64()))
-			return nil
-		})
-	})
+	return s.scrubErased(ctx, Lease{})
+}
+
+func (s *Store) scrubErased(ctx context.Context, l Lease) (left bool, err error) {
+	ids, err := s.unfinishedErasures(ctx)
 	if err != nil || len(ids) == 0 {
-		return false, wrap("find erasures", err)
+		return false, err
 	}
 	if left, err := s.engine.forgetErased(ctx); err != nil || left {
 		return true, wrap("scrub the files of the store", err)
 	}
 	err = s.write(ctx, everything, 1, func(t *tx) error {
+		if err := t.fenced(l); err != nil {
+			return err
+		}
 		const sqlFinishErasure = `UPDATE erasures SET state = $1, finished_at = $2 WHERE id = $3`
 		for _, id := range ids {
 			if _, err := t.exec(sqlFinishErasure, erasureCompleted, t.now, id); err != nil {
@@ -255,4 +272,21 @@ func (s *Store) ScrubErased(ctx context.Context) (left bool, err error) {
 		return nil
 	})
 	return false, wrap("finish erasures", err)
+}
+
+func (s *Store) unfinishedErasures(ctx context.Context) (ids []saaf.ErasureID, err error) {
+	err = s.read(ctx, func(conn session) error {
+		ids, err = readUnfinishedErasures(conn)
+		return err
+	})
+	return ids, wrap("find erasures", err)
+}
+
+func readUnfinishedErasures(conn session) (ids []saaf.ErasureID, err error) {
+	const sqlUnfinishedErasures = `SELECT id FROM erasures WHERE finished_at IS NULL ORDER BY id`
+	err = conn.query(sqlUnfinishedErasures, func(r row) error {
+		ids = append(ids, saaf.ErasureID(r.int64()))
+		return nil
+	})
+	return ids, err
 }

@@ -172,7 +172,12 @@ func (s *Store) RecordChecks(ctx context.Context, tenant saaf.TenantID, env saaf
 }
 
 // RecordRefusal leaves evidence of registry files that were refused.
-func (s *Store) RecordRefusal(ctx context.Context, by saaf.By, fact any) error {
-	err := s.write(ctx, everything, 1, func(t *tx) error { return t.record(0, 0, "", saaf.StageRefusal, by, "", fact) })
+func (s *Store) RecordRefusal(ctx context.Context, l Lease, by saaf.By, fact any) error {
+	err := s.write(ctx, everything, 1, func(t *tx) error {
+		if err := t.fenced(l); err != nil {
+			return err
+		}
+		return t.record(0, 0, "", saaf.StageRefusal, by, "", fact)
+	})
 	return wrap("record refusal", err)
 }

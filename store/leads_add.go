@@ -59,16 +59,28 @@ func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 		l := &b.Leads[i]
 		l.hash, l.found, l.made = hasher.Hash(l.Phone), nil, 0
 	}
-	err := s.do(&job{
+	j := &job{
 		ctx: ctx, of: scope{campaign: b.Campaign, shared: true}, rows: len(b.Leads),
 		adds: &addition{campaignRef{b.Campaign, tenant, env}, b},
-	})
-	if err != nil {
+	}
+	if err := s.do(j); err != nil {
 		return wrap("add leads", err)
 	}
-	s.fillDuplicates(ctx, b)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), duplicatesFor)
+	defer cancel()
+	if !j.doubt {
+		_ = s.fillDuplicates(ctx, b)
+		return nil
+	}
+	// They are stored. Which of them are its own leads must be found out.
+	if err := s.patiently(ctx, func() error { return s.fillDuplicates(ctx, b) }); err != nil {
+		return errUnknown
+	}
 	return nil
 }
+
+// duplicatesFor is for how long the ids of duplicates are looked for.
+const duplicatesFor = 10 * time.Second
 
 // addition is a batch and whose it is.
 type addition struct {
@@ -147,9 +159,9 @@ func (t *tx) prepare(a *addition) error {
 	return nil
 }
 
-// ErrRegistryMoved is returned by [Store.AddLeads] on a store that several processes
-// share, when leads were judged by a snapshot that is not the active one. Nothing was
-// stored: what another process activated must be taken first.
+// ErrRegistryMoved is returned on a store that several processes share, when leads
+// were judged by a snapshot that is not the active one. Nothing was stored: what
+// another process activated must be taken first.
 var ErrRegistryMoved = &saaf.Error{Code: saaf.Unavailable, Word: "registry_moved", RetryAfter: time.Second,
 	Message: "The registry has moved on; try again shortly"}
 
@@ -226,8 +238,9 @@ func (t *tx) holdNew(c campaignRef, leads []NewLead) error {
 // fails may turn that into an error. What cannot be read keeps the id 0.
 //
 // A transaction that was tried again because it was not known whether it had been
-// committed finds its own leads there: one with the id that was made for it was added.
-func (s *Store) fillDuplicates(ctx context.Context, b *LeadBatch) {
+// committed finds its own leads there: one with the id that was made for it was added,
+// when its row says.
+func (s *Store) fillDuplicates(ctx context.Context, b *LeadBatch) error {
 	var phones []saaf.Phone
 	for i := range b.Leads {
 		if b.Leads[i].Duplicate {
@@ -235,22 +248,28 @@ func (s *Store) fillDuplicates(ctx context.Context, b *LeadBatch) {
 		}
 	}
 	if len(phones) == 0 {
-		return
+		return nil
 	}
-	const sqlLeadsByPhones = `SELECT id, phone FROM leads WHERE campaign_id = $1 AND phone = ANY($2)`
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-	defer cancel()
-	_ = s.read(ctx, func(conn session) error {
-		there := make(map[saaf.Phone]saaf.LeadID, len(phones))
+	type lead struct {
+		id saaf.LeadID
+		at time.Time
+	}
+	const sqlLeadsByPhones = `SELECT id, phone, created_at FROM leads WHERE campaign_id = $1 AND phone = ANY($2)`
+	return s.read(ctx, func(conn session) error {
+		there := make(map[saaf.Phone]lead, len(phones))
 		err := conn.query(sqlLeadsByPhones, func(r row) error {
-			id := saaf.LeadID(r.int64())
-			there[saaf.Phone(r.int64())] = id
+			id, phone := saaf.LeadID(r.int64()), saaf.Phone(r.int64())
+			there[phone] = lead{id, r.time()}
 			return nil
 		}, b.Campaign, integers(phones))
 		for i := range b.Leads {
-			if l := &b.Leads[i]; l.Duplicate {
-				l.ID = there[l.Phone]
-				l.Duplicate = l.ID != l.made
+			l := &b.Leads[i]
+			if !l.Duplicate {
+				continue
+			}
+			was := there[l.Phone]
+			if l.ID = was.id; l.ID == l.made {
+				l.Duplicate, b.At = false, was.at
 			}
 		}
 		return err

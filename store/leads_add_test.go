@@ -3,8 +3,10 @@ package store
 import (
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
+	"unicode/utf8"
 
 	"zombiezen.com/go/sqlite"
 
@@ -21,7 +23,7 @@ func TestLeadsComeBackAsTheyWereStored(t *testing.T) {
 		{Name: new("आशा राव"), Email: new("Asha <a@b.in>"), ExternalID: new("'; DROP TABLE leads; --"), Metadata: []byte(`{}`)},
 		{Metadata: []byte("{ \"b\" : 12345678901234567890.000, \"a\":\"\\u0000<&>\",\n\t\"b\":[1e400,-0] }")},
 		{Metadata: slices.Concat([]byte(`{"k":"`), make([]byte, saaf.MaxMetadataBytes-8), []byte(`"}`))},
-		{Name: new("\xff not UTF-8"), Metadata: []byte("\x00\xff")},
+		{Name: new("'); SELECT 1; --"), Metadata: []byte("\x00\xff")},
 	}
 	reasons := []saaf.VerdictReason{saaf.RegistryUnavailable, saaf.RegistryStale, saaf.NotRegistered, saaf.FullBlock, saaf.PartialBlock, saaf.Suppressed}
 	var batch []NewLead
@@ -276,5 +278,66 @@ func TestStoredBatchIsNotAnErrorWhenReadsFail(t *testing.T) {
 		if n := len(b.all(b.campaign)); n != 2 {
 			t.Errorf("%d leads; want 2", n)
 		}
+	})
+}
+
+// A text that the database cannot hold is kept as it is, or its batch is refused with a
+// sentence. The others of the transaction are stored.
+func TestTextsThatAreNotUTF8(t *testing.T) {
+	t.Parallel()
+	timeless(t, func(t *testing.T) {
+		b := setup(t)
+		release := b.block()
+		texts := []string{"\xff", "good", "a\x00b", "अ", "\xe0\xa4"}
+		var answers []<-chan error
+		for n, text := range texts {
+			_, answer := b.push(t.Context(), NewLead{Phone: phone(n), Input: saaf.LeadInput{Name: &text}}, NewLead{Phone: phone(n + 100)})
+			answers = append(answers, answer)
+			b.waiting(n + 1)
+		}
+		release()
+		want := map[saaf.Phone]string{}
+		for n, text := range texts {
+			err := <-answers[n]
+			bad := !utf8.ValidString(text) || strings.Contains(text, "\x00")
+			if bad && b.engine.shared() {
+				if saaf.ErrorCode(err) != saaf.Invalid {
+					t.Errorf("%q: %v; want Invalid", text, err)
+				}
+				continue
+			}
+			b.must(err)
+			want[phone(n)] = text
+		}
+		got := map[saaf.Phone]string{}
+		for _, l := range b.all(b.campaign) {
+			if l.Name != nil {
+				got[l.Phone] = *l.Name
+			}
+		}
+		b.equal("names", want, got)
+		b.checkCounts(b.campaign)
+
+		// So it is wherever somebody chooses a text.
+		for what, write := range map[string]func(text string) error{
+			"tenant": func(text string) error { _, err := b.CreateTenant(t.Context(), text); return err },
+			"campaign": func(text string) error {
+				_, err := b.CreateCampaign(t.Context(), b.tenant, saaf.Live, settings(text))
+				return err
+			},
+			"new name": func(text string) error {
+				_, err := b.UpdateCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, func(c *saaf.Campaign) error { c.Name = text; return nil })
+				return err
+			},
+			"filter": func(text string) error {
+				_, err := b.Leads(t.Context(), b.tenant, b.campaign, LeadFilter{ExternalID: &text}, 0, 9)
+				return err
+			},
+		} {
+			if err := write("not \xff UTF-8"); b.engine.shared() && saaf.ErrorCode(err) != saaf.Invalid || !b.engine.shared() && err != nil {
+				t.Errorf("%s: %v", what, err)
+			}
+		}
+		b.must(b.Barrier(t.Context())) // the writers are as they were
 	})
 }

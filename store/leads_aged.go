@@ -37,7 +37,7 @@ func (s *Store) AgedLeads(ctx context.Context, campaign saaf.CampaignID, a Aged,
 	const sqlAgedLeads = `
 		SELECT id, phone, status, reason FROM leads
 		 WHERE campaign_id = $1 AND id > $2 AND status < $3
-		   AND (reason = $4 AND (checked_at < $5 OR snapshot_id IS NULL AND $6) OR reason IN ($7, $8) AND checked_at < $9)
+		   AND (reason = $4 AND (checked_at < $5 OR snapshot_id IS NULL AND $6 = 1) OR reason IN ($7, $8) AND checked_at < $9)
 		 ORDER BY id LIMIT $10`
 	err = s.read(ctx, func(conn session) error {
 		list = nil
@@ -55,7 +55,7 @@ func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign sa
 	const sqlCountAged = `
 		SELECT count(*) FROM leads l
 		 WHERE l.campaign_id = $1 AND l.reason = $2
-		   AND (coalesce(l.checked_at, 0) < coalesce($3, 0) OR l.snapshot_id IS NULL AND $4)
+		   AND (coalesce(l.checked_at, 0) < coalesce(CAST($3 AS BIGINT), 0) OR l.snapshot_id IS NULL AND $4 = 1)
 		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $5 AND c.deleted_at IS NULL)`
 	err = s.read(ctx, func(conn session) error {
 		return conn.query(sqlCountAged, func(r row) error {
@@ -70,13 +70,14 @@ func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign sa
 // transaction and each with its evidence, also where the finding is what it was:
 // the time and the snapshot are new. A lead that has changed since it was judged is
 // left alone, and so is one about which nothing is known. It returns how many were
-// written.
-func (s *Store) RenewLeads(ctx context.Context, campaign saaf.CampaignID, source string, list []Recheck) (written int, err error) {
+// written. Verdicts of a snapshot that is no longer active are refused as by
+// [Store.ApplyRechecks].
+func (s *Store) RenewLeads(ctx context.Context, l Lease, campaign saaf.CampaignID, source string, list []Recheck) (written int, err error) {
 	err = s.write(ctx, alone(campaign), len(list), func(t *tx) error {
 		written = 0
-		c, err := t.campaignRef(campaign)
+		c, err := t.recheckable(l, campaign, list)
 		if err != nil || c.id == 0 {
-			return err // deleted meanwhile
+			return err
 		}
 		index, err := t.suppressed()
 		if err != nil {

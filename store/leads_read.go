@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"saaf"
@@ -43,6 +44,9 @@ type LeadFilter struct {
 // below the cursor. The campaign must be the tenant's; one that is not, or is
 // deleted, has no leads here.
 func (s *Store) Leads(ctx context.Context, tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, below saaf.Cursor, limit int) (list []saaf.Lead, err error) {
+	if f.ExternalID != nil && strings.ContainsRune(*f.ExternalID, 0) {
+		return nil, nil // no text has it, and PostgreSQL takes none that has
+	}
 	sql, args := leadsQuery(tenant, campaign, f, below, limit)
 	err = s.read(ctx, func(conn session) error {
 		list = nil
@@ -65,7 +69,7 @@ func leadsQuery(tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, be
 		w.and("l.status = ?", *f.Status)
 	}
 	if f.Clean != nil {
-		condition := "(l.reason <> ? OR coalesce(l.checked_at, 0) < coalesce(?, 0) OR l.snapshot_id IS NULL AND ?)"
+		condition := "(l.reason <> ? OR coalesce(l.checked_at, 0) < coalesce(CAST(? AS BIGINT), 0) OR l.snapshot_id IS NULL AND ? = 1)"
 		if *f.Clean {
 			condition = "NOT " + condition
 		}

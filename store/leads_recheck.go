@@ -109,13 +109,15 @@ type Recheck struct {
 
 // ApplyRechecks stores new findings of one campaign in one transaction, as
 // [saaf.Recheck] decides, each with its evidence. A lead that has changed since it
-// was judged is left alone, and counted as missed: it must be judged again.
-func (s *Store) ApplyRechecks(ctx context.Context, campaign saaf.CampaignID, source string, list []Recheck) (changed, missed int, err error) {
+// was judged is left alone, and counted as missed: it must be judged again. Where
+// several processes serve, verdicts of a snapshot that is no longer active are
+// refused as [ErrRegistryMoved].
+func (s *Store) ApplyRechecks(ctx context.Context, l Lease, campaign saaf.CampaignID, source string, list []Recheck) (changed, missed int, err error) {
 	err = s.write(ctx, alone(campaign), len(list), func(t *tx) error {
 		changed, missed = 0, 0
-		c, err := t.campaignRef(campaign)
+		c, err := t.recheckable(l, campaign, list)
 		if err != nil || c.id == 0 {
-			return err // deleted meanwhile
+			return err
 		}
 		var moves []*move
 		for i := range list {
@@ -135,6 +137,28 @@ func (s *Store) ApplyRechecks(ctx context.Context, campaign saaf.CampaignID, sou
 		return 0, 0, wrap("apply re-checks", err)
 	}
 	return changed, missed, nil
+}
+
+// recheckable finds the campaign of verdicts that are to be stored, zero when it was
+// deleted meanwhile. The lease must stand, and beside other processes the snapshot of
+// the verdicts must be the active one: a sweep that has begun since waits for this
+// transaction, and one that begins later does not look at older verdicts again.
+func (t *tx) recheckable(l Lease, campaign saaf.CampaignID, list []Recheck) (c campaignRef, err error) {
+	if err := t.fenced(l); err != nil {
+		return c, err
+	}
+	if t.shared {
+		d, err := t.readDeployment()
+		if err != nil {
+			return c, err
+		}
+		for i := range list {
+			if !d.allows(&list[i].Verdict) {
+				return c, ErrRegistryMoved
+			}
+		}
+	}
+	return t.campaignRef(campaign)
 }
 
 // campaignRef is what a verdict about a lead depends on besides its phone.
@@ -343,14 +367,4 @@ func (t *tx) concerned(s *saaf.Suppression) (list []campaignRef, err error) {
 		return list, t.conn.query(sqlAllCampaigns, keep)
 	}
 	return list, t.conn.query(sqlTenantCampaigns, keep, s.TenantID)
-}
-
-// Barrier returns when every write that was queued before it is committed or
-// refused. It goes through both queues: small jobs overtake bulk ones.
-func (s *Store) Barrier(ctx context.Context) error {
-	nothing := func(*tx) error { return nil }
-	if err := s.write(ctx, everything, smallRows+1, nothing); err != nil {
-		return err
-	}
-	return s.write(ctx, everything, 0, nothing)
 }

@@ -27,7 +27,7 @@ func (b *bundle) unfinished(campaign saaf.CampaignID) (list []UnfinishedLead) {
 // no longer as given.
 func (b *bundle) recheck(campaign saaf.CampaignID, changes ...Recheck) (changed, missed int) {
 	b.t.Helper()
-	changed, missed, err := b.ApplyRechecks(b.ctx, campaign, saaf.SourceFile, changes)
+	changed, missed, err := b.ApplyRechecks(b.ctx, Lease{}, campaign, saaf.SourceFile, changes)
 	b.must(err)
 	return changed, missed
 }
@@ -76,7 +76,7 @@ func TestApplyRechecksIsTheTable(t *testing.T) {
 					b.force(b.campaign, id, status, verdict(had, old))
 					want, err := b.Lead(t.Context(), b.tenant, b.campaign, id)
 					b.must(err)
-					time.Sleep(time.Second)
+					b.pass(time.Second)
 					changed, missed := b.recheck(b.campaign, Recheck{
 						Lead:    UnfinishedLead{ID: id, Phone: phone(n), Status: status, Reason: had},
 						Verdict: verdict(found, snap),
@@ -85,7 +85,7 @@ func TestApplyRechecksIsTheTable(t *testing.T) {
 					moves := 0
 					if becomes != status || keeps != had {
 						moves = 1
-						want.Status, want.Verdict, want.UpdatedAt = becomes, verdict(found, snap), time.Now().UTC()
+						want.Status, want.Verdict, want.UpdatedAt = becomes, verdict(found, snap), b.now()
 						want.Verdict.Reason = keeps
 					}
 					if changed != moves || missed != 0 {
@@ -106,7 +106,7 @@ func TestApplyRechecksComparesBeforeItSets(t *testing.T) {
 	t.Parallel()
 	timeless(t, func(t *testing.T) {
 		b := setup(t)
-		old, snap := b.activate(20_000), b.activate(20_001)
+		old := b.activate(20_000)
 		fresh := leads(0, 4)
 		for i := range fresh {
 			fresh[i].Verdict = verdict(saaf.NotRegistered, old)
@@ -114,9 +114,10 @@ func TestApplyRechecksComparesBeforeItSets(t *testing.T) {
 		b.add(b.campaign, fresh...)
 		other := b.newCampaign(b.tenant, saaf.Live)
 		elsewhere := b.add(other, NewLead{Phone: phone(0), Verdict: verdict(saaf.NotRegistered, old)}).Leads[0].ID
+		snap := b.activate(20_001)
 		was := b.unfinished(b.campaign)
 		want := b.all(b.campaign)
-		time.Sleep(time.Hour)
+		b.pass(time.Hour)
 
 		block := func(l UnfinishedLead) Recheck { return Recheck{Lead: l, Verdict: verdict(saaf.FullBlock, snap)} }
 		otherStatus, otherReason, foreign, unknown := was[1], was[2], was[3], was[3]
@@ -126,7 +127,7 @@ func TestApplyRechecksComparesBeforeItSets(t *testing.T) {
 		if changed != 1 || missed != 5 {
 			t.Errorf("%d changed and %d missed; want only the one that was as judged, once", changed, missed)
 		}
-		want[0].Status, want[0].Verdict, want[0].UpdatedAt = saaf.LeadDND, verdict(saaf.FullBlock, snap), time.Now().UTC()
+		want[0].Status, want[0].Verdict, want[0].UpdatedAt = saaf.LeadDND, verdict(saaf.FullBlock, snap), b.now()
 		b.equal("leads", want, b.all(b.campaign))
 		b.checkCounts(b.campaign)
 		b.checkCounts(other)

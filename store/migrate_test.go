@@ -8,18 +8,23 @@ import (
 	"sync"
 	"testing"
 
-	"zombiezen.com/go/sqlite"
+	"saaf/internal/pgtest"
 )
 
-// schema is every statement that made the database, and the row it begins with.
+// schema is what the database is made of, and the row it begins with.
 func (b *bundle) schema() string {
 	b.t.Helper()
 	var text strings.Builder
 	b.must(b.read(b.ctx, func(conn session) error {
-		err := conn.query(`SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name`, func(r row) error {
-			fmt.Fprintf(&text, "%s;\n\n", r.text())
-			return nil
-		})
+		var err error
+		if b.cfg.URL != "" {
+			err = pgSchema(conn, &text)
+		} else {
+			err = conn.query(`SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL ORDER BY tbl_name, type DESC, name`, func(r row) error {
+				fmt.Fprintf(&text, "%s;\n\n", r.text())
+				return nil
+			})
+		}
 		if err != nil {
 			return err
 		}
@@ -31,19 +36,27 @@ func (b *bundle) schema() string {
 	return text.String()
 }
 
-func TestSchema(t *testing.T) {
-	t.Parallel()
-	b := open(t, Config{Dir: t.TempDir()})
+// goldenSchema compares the schema with what it should be.
+func (b *bundle) goldenSchema() {
+	b.t.Helper()
 	golden := filepath.Join("testdata", "schema.sql")
+	if b.cfg.URL != "" {
+		golden = filepath.Join("testdata", "schema_postgres.sql")
+	}
 	got := b.schema()
-	if *update {
-		b.must(os.MkdirAll(filepath.Dir(golden), 0o755))
+	if *update && pgtest.Current() != pgtest.Partitioned { // whose schema differs by the partitions alone
 		b.must(os.WriteFile(golden, []byte(got), 0o644))
 	}
 	want, err := os.ReadFile(golden)
 	b.must(err)
 	b.equal("schema", string(want), got)
-	b.equal("after opening again", got, b.reopen().schema())
+}
+
+func TestSchema(t *testing.T) {
+	t.Parallel()
+	b := open(t, Config{Dir: t.TempDir()})
+	b.goldenSchema()
+	b.reopen().goldenSchema()
 }
 
 func TestMigrationsAreInOrder(t *testing.T) {
@@ -83,11 +96,10 @@ func TestMigrateRefuses(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := setup(t)
-			conn := b.connect()
-			_, err := conn.exec(c.change)
+			_, err := b.outside().exec(c.change)
 			b.must(err)
 			before := b.schema()
-			s, err := Open(t.Context(), Config{Dir: b.dir})
+			s, err := Open(t.Context(), configured(t, Config{Dir: b.dir}))
 			if err == nil || !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("Open = %v, %q; want one line with %q", s, err, c.says)
 			}
@@ -104,43 +116,43 @@ func TestMigrateRefuses(t *testing.T) {
 func TestFailedMigrationLeavesNothing(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	path := filepath.Join(dir, fileName)
-	raw, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|sqlite.OpenCreate)
-	if err != nil {
-		t.Fatal(err)
+	empty(t, dir)
+	b := &bundle{t: t, dir: dir, ctx: t.Context(), Store: &Store{cfg: configured(t, Config{Dir: dir})}}
+	if pgtest.Current() == pgtest.Embedded {
+		b.must(makePrivate(dir, filepath.Join(dir, fileName)))
 	}
-	defer raw.Close()
-	conn := sqliteConn{raw}
+	conn := b.outside()
 	// In the way of a table that the first migration makes late.
-	if _, err := conn.exec(`CREATE TABLE servers (id)`); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := Open(t.Context(), Config{Dir: dir}); err == nil || !strings.Contains(err.Error(), "migration 0001_first.sql") {
+	_, err := conn.exec(`CREATE TABLE servers (id INTEGER)`)
+	b.must(err)
+	if _, err := Open(t.Context(), b.cfg); err == nil || !strings.Contains(err.Error(), "migration 0001_first.sql") {
 		t.Fatalf("Open = %v; want the migration that failed", err)
 	}
-	var tables int
-	if err := conn.query(`SELECT count(*) FROM sqlite_schema WHERE type = 'table'`, func(r row) error { tables = r.int(); return nil }); err != nil || tables != 1 {
-		t.Errorf("%d tables, %v; want only the one that was there", tables, err)
+	tables := `SELECT count(*) FROM sqlite_schema WHERE type = 'table'`
+	if b.cfg.URL != "" {
+		tables = `SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`
 	}
-	if _, err := conn.exec(`DROP TABLE servers`); err != nil {
-		t.Fatal(err)
+	var n int
+	b.must(conn.query(tables, func(r row) error { n = r.int(); return nil }))
+	if n != 1 {
+		t.Errorf("%d tables; want only the one that was there", n)
 	}
-	b := open(t, Config{Dir: dir})
-	if want, err := os.ReadFile(filepath.Join("testdata", "schema.sql")); err != nil || string(want) != b.schema() {
-		t.Errorf("the schema differs from a new one, %v", err)
-	}
+	_, err = conn.exec(`DROP TABLE servers`)
+	b.must(err)
+	open(t, Config{Dir: dir}).goldenSchema()
 }
 
 // Goroutines and processes open one new directory at once.
 func TestConcurrentOpenMigratesOnce(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "data")
+	empty(t, dir)
 	var wg sync.WaitGroup
 	begin := make(chan struct{})
 	for range 4 {
 		wg.Go(func() {
 			<-begin
-			s, err := Open(t.Context(), Config{Dir: dir, Readers: 1})
+			s, err := Open(t.Context(), configured(t, Config{Dir: dir, Readers: 1}))
 			if err != nil {
 				t.Error(err)
 				return
@@ -164,7 +176,5 @@ func TestConcurrentOpenMigratesOnce(t *testing.T) {
 	if n := b.number(`SELECT count(*) FROM schema_migrations`); n != 3 {
 		t.Errorf("%d migrations are noted; want 3", n)
 	}
-	if want, err := os.ReadFile(filepath.Join("testdata", "schema.sql")); err != nil || string(want) != b.schema() {
-		t.Errorf("the schema differs from a new one, %v", err)
-	}
+	b.goldenSchema()
 }

@@ -166,7 +166,7 @@ func (m *model) expire(rt *rapid.T) {
 			m.rejudge(s, v)
 		}
 	}
-	if n, err := m.process(rt).ExpireSuppressions(m.ctx, now, 100, saaf.SourceFile, find); err != nil || n != want {
+	if n, err := m.process(rt).ExpireSuppressions(m.ctx, Lease{}, now, 100, saaf.SourceFile, find); err != nil || n != want {
 		rt.Fatalf("ExpireSuppressions = %d, %v; want %d", n, err, want)
 	}
 }

@@ -83,7 +83,9 @@ func (e *postgres) renew(ctx context.Context) error {
 }
 
 // giveBack ends the lease. One that is not given back runs out.
-func (e *postgres) giveBack(ctx context.Context) {
+func (e *postgres) giveBack() {
+	ctx, cancel := context.WithTimeout(e.opened, time.Second)
+	defer cancel()
 	const sqlReturnNode = `UPDATE nodes SET until = $1, floor = $2 WHERE node = $3 AND fence = $4`
 	_ = e.setUp(ctx, func(conn session) error {
 		now, err := databaseClock(conn)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -17,9 +18,10 @@ import (
 // postgres is the engine that several processes share: PostgreSQL, and what is built
 // from it.
 type postgres struct {
-	store *Store
-	pool  *pgxpool.Pool
-	node  nodeLease
+	store  *Store
+	pool   *pgxpool.Pool
+	node   nodeLease
+	opened context.Context // that of Open without its end, for what is done at the close
 }
 
 // countSlots is over how many rows the counts of a campaign are spread. Two writers
@@ -27,25 +29,44 @@ type postgres struct {
 const countSlots = 64
 
 func openPostgres(ctx context.Context, s *Store) error {
+	e, err := connectPostgres(ctx, s)
+	if err != nil {
+		return err
+	}
+	s.engine = e
+	if err := e.prepare(ctx); err != nil {
+		return fmt.Errorf("open the database %s: %w", e.pool.Config().ConnConfig.Database, interrupted(ctx, err))
+	}
+	return nil
+}
+
+// connectPostgres makes the engine, and no connection yet.
+func connectPostgres(ctx context.Context, s *Store) (*postgres, error) {
 	cfg, err := pgxpool.ParseConfig(s.cfg.URL)
 	if err != nil {
-		return fmt.Errorf("the database URL must be like postgres://user@host:5432/name: %w", err) // without its password
+		return nil, fmt.Errorf("the database URL must be like postgres://user@host:5432/name: %s", withoutURL(err))
 	}
 	cfg.MaxConns = int32(s.cfg.Readers + s.cfg.Writers + 1)
 	cfg.ConnConfig.RuntimeParams["application_name"] = "saaf"
+	cfg.ConnConfig.Tracer = s.cfg.tracer
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
-		return fmt.Errorf("open the database: %w", err)
+		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	e := &postgres{store: s, pool: pool}
-	s.engine = e
-	if err := e.prepare(ctx); err != nil {
-		return fmt.Errorf("open the database %s: %w", cfg.ConnConfig.Database, interrupted(ctx, err))
+	return &postgres{store: s, pool: pool, opened: context.WithoutCancel(ctx)}, nil
+}
+
+// withoutURL is why a URL cannot be read, without a word of it: where it cannot be
+// read, nobody knows which part is the password.
+func withoutURL(err error) string {
+	text := err.Error()
+	if wrong, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
+		return strings.ReplaceAll(text, "cannot parse `"+wrong.ConnString+"`: ", "")
 	}
-	return nil
+	return text
 }
 
 func (e *postgres) prepare(ctx context.Context) error {
@@ -59,10 +80,25 @@ func (e *postgres) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := e.setUp(ctx, durable); err != nil {
+		return err
+	}
 	if err := e.migrate(ctx); err != nil {
 		return err
 	}
 	return e.lease(ctx)
+}
+
+// durable refuses a database that answers a COMMIT before it is on the disk: what saaf
+// has answered would be lost with its power.
+func durable(conn session) error {
+	const sqlSynchronousCommit = `SELECT setting FROM pg_catalog.pg_settings WHERE name = $1`
+	setting := ""
+	err := conn.query(sqlSynchronousCommit, func(r row) error { setting = r.text(); return nil }, "synchronous_commit")
+	if err == nil && setting == "off" {
+		err = errors.New("synchronous_commit is off in it: leads that were answered would be lost in a crash. Set it to on, for instance with ALTER DATABASE ... SET synchronous_commit = on")
+	}
+	return err
 }
 
 func (e *postgres) shared() bool { return true }
@@ -96,9 +132,7 @@ func unreachable(err error) error {
 
 func (e *postgres) close() error {
 	if e.store.ids != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		e.giveBack(ctx)
+		e.giveBack()
 	}
 	e.pool.Close()
 	return nil

@@ -34,7 +34,8 @@ func (l *pgLink) begin(ctx context.Context) (err error) {
 		return err
 	}
 	if l.conn, err = l.engine.pool.Acquire(l.ctx); err == nil {
-		_, err = l.exec("BEGIN")
+		// Whatever the database is set to: what is read behind a lock must be as it is then.
+		_, err = l.exec("BEGIN ISOLATION LEVEL READ COMMITTED")
 	}
 	if err != nil {
 		l.release()

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"saaf"
@@ -21,33 +22,51 @@ func (b bell) ring() {
 	}
 }
 
+const (
+	purgeLease = "purge"
+	// purgeEvery is how often campaigns are looked for that were deleted elsewhere.
+	purgeEvery = 10 * time.Second
+)
+
 // RunPurge removes the leads of deleted campaigns until ctx ends. Work that a
-// crash left behind is found at the next start: what is still there is what is
-// still to do.
-func (s *Store) RunPurge(ctx context.Context) error {
+// crash left behind is found at the next start, or by another process: what is
+// still there is what is still to do. What keeps it from that is told to failed,
+// and tried again.
+func (s *Store) RunPurge(ctx context.Context, failed func(error)) error {
 	for {
-		ids, err := s.deletedCampaigns(ctx)
-		if err != nil {
-			return stopped(ctx, "purge", err)
+		err := s.purgeDeleted(ctx)
+		if ctx.Err() != nil {
+			return nil
 		}
-		var again <-chan time.Time
-		for _, id := range ids {
-			err := s.purgeCampaign(ctx, id)
-			if saaf.ErrorCode(err) == saaf.Unavailable {
-				again = time.After(time.Second)
-				break
-			}
-			if err != nil {
-				return stopped(ctx, "purge", err)
+		again := purgeEvery
+		if err != nil {
+			again = time.Second
+			if code := saaf.ErrorCode(err); code != saaf.Unavailable && !errors.Is(err, ErrLeaseLost) {
+				failed(wrap("purge", err))
 			}
 		}
 		select {
 		case <-s.purge:
-		case <-again:
+		case <-time.After(again):
 		case <-ctx.Done():
 			return nil
 		}
 	}
+}
+
+func (s *Store) purgeDeleted(ctx context.Context) error {
+	ids, err := s.deletedCampaigns(ctx)
+	if err != nil || len(ids) == 0 {
+		return err
+	}
+	return s.Leased(ctx, purgeLease, func(ctx context.Context, l Lease) error {
+		for _, id := range ids {
+			if err := s.purgeCampaign(ctx, l, id); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
 }
 
 // stopped names the operation of an error, and hides that of work that was cut short
@@ -71,13 +90,16 @@ func (s *Store) deletedCampaigns(ctx context.Context) (ids []saaf.CampaignID, er
 	return ids, err
 }
 
-func (s *Store) purgeCampaign(ctx context.Context, id saaf.CampaignID) error {
+func (s *Store) purgeCampaign(ctx context.Context, l Lease, id saaf.CampaignID) error {
 	for {
 		n := 0
 		err := s.write(ctx, alone(id), purgeChunk, func(t *tx) (err error) {
 			const sqlPurgeLeads = `
 				DELETE FROM leads WHERE campaign_id = $1
 				   AND id IN (SELECT id FROM leads WHERE campaign_id = $1 ORDER BY id LIMIT $2)`
+			if err := t.fenced(l); err != nil {
+				return err
+			}
 			if n, err = t.exec(sqlPurgeLeads, id, purgeChunk); err != nil || n > 0 {
 				return err
 			}

@@ -20,12 +20,14 @@ const smallRows = 8
 // than once, when the group it was in had to be taken apart or the database undid
 // it, and must then do the same again.
 type job struct {
-	ctx  context.Context
-	of   scope
-	rows int
-	run  func(*tx) error
-	adds *addition  // set for leads that come in, instead of run
-	done chan error // receives once, after COMMIT or instead of it; not at all when Run ends before
+	ctx   context.Context
+	of    scope
+	rows  int
+	run   func(*tx) error
+	adds  *addition  // set for leads that come in, instead of run
+	since time.Time  // when it was queued
+	doubt bool       // an earlier try may be on the disk
+	done  chan error // receives once, after COMMIT or instead of it; not at all when Run ends before
 }
 
 // scope is what a job reads and writes, for an engine whose transactions run beside
@@ -99,6 +101,7 @@ func (t *tx) lock(of scope) error {
 func (q *queue) push(j *job) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	j.since = time.Now()
 	switch {
 	case j.rows <= smallRows:
 		if len(q.small) >= q.maxSmall {

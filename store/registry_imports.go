@@ -15,8 +15,9 @@ type RegistryImport struct {
 	Mode          saaf.ImportMode
 	EffectiveDate saaf.Date
 	Override      string
-	File          string      // its name in the upload directory
-	SHA256        saaf.SHA256 // of what arrived
+	File          string        // its name in the upload directory
+	Server        saaf.ServerID // which had it in its upload directory when it arrived
+	SHA256        saaf.SHA256   // of what arrived
 	By            saaf.By
 	ImportProgress
 	Warnings   []string
@@ -59,7 +60,8 @@ const (
 
 const importColumns = `
 	id, state, mode, effective_date, override, file, sha256, actor, request_id, stage, bytes_total, bytes_done,
-	rows_read, rows_active, rows_deleted, malformed, conflicts, warnings, refusals, problem, snapshot_id, created_at, finished_at
+	rows_read, rows_active, rows_deleted, malformed, conflicts, warnings, refusals, problem, snapshot_id, created_at, finished_at,
+	server_id
 	FROM registry_imports`
 
 func scanImport(r row) (im RegistryImport, err error) {
@@ -76,20 +78,23 @@ func scanImport(r row) (im RegistryImport, err error) {
 		return im, err
 	}
 	im.Problem, im.SnapshotID, im.CreatedAt, im.FinishedAt = r.text(), saaf.SnapshotID(r.int64()), r.time(), r.time()
+	im.Server = saaf.ServerID(r.int64())
 	return im, nil
 }
 
-// QueueImport records a file that was uploaded whole. Its bytes must be durable.
+// QueueImport records a file that was uploaded whole to this server. Its bytes must
+// be durable.
 func (s *Store) QueueImport(ctx context.Context, im RegistryImport) (RegistryImport, error) {
 	err := s.write(ctx, everything, 1, func(t *tx) error {
 		im.ID, im.State, im.CreatedAt = saaf.RegistryImportID(t.ids.Next()), ImportQueued, t.now
+		im.Server = s.server
 		im.Override = saaf.MaskNumbers(im.Override)
 		const sqlInsertImport = `
 			INSERT INTO registry_imports (id, state, mode, effective_date, override, file, sha256, actor, request_id, stage, bytes_total, bytes_done,
-			  rows_read, rows_active, rows_deleted, malformed, conflicts, warnings, refusals, problem, snapshot_id, created_at)
-			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, 0, 0, 0, 0, 0, 0, $11, $11, '', NULL, $12)`
+			  rows_read, rows_active, rows_deleted, malformed, conflicts, warnings, refusals, problem, snapshot_id, created_at, server_id)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, '', $10, 0, 0, 0, 0, 0, 0, $11, $11, '', NULL, $12, $13)`
 		_, err := t.exec(sqlInsertImport, im.ID, im.State, im.Mode, im.EffectiveDate, im.Override, im.File, im.SHA256[:],
-			im.By.Actor, im.By.Request, im.BytesTotal, "[]", t.now)
+			im.By.Actor, im.By.Request, im.BytesTotal, "[]", t.now, im.Server)
 		return err
 	})
 	return im, wrap("queue import", err)
@@ -129,12 +134,15 @@ func (s *Store) UnfinishedImports(ctx context.Context) (list []RegistryImport, e
 
 // ImportMoved records that an import runs and how far it is. One that has ended
 // stays as it is.
-func (s *Store) ImportMoved(ctx context.Context, id saaf.RegistryImportID, p ImportProgress) error {
+func (s *Store) ImportMoved(ctx context.Context, l Lease, id saaf.RegistryImportID, p ImportProgress) error {
 	const sqlImportMoved = `
 		UPDATE registry_imports SET state = $1, stage = $2, bytes_total = $3, bytes_done = $4, rows_read = $5,
 		  rows_active = $6, rows_deleted = $7, malformed = $8, conflicts = $9
 		 WHERE id = $10 AND state IN ($11, $1)`
 	err := s.write(ctx, everything, 1, func(t *tx) error {
+		if err := t.fenced(l); err != nil {
+			return err
+		}
 		_, err := t.exec(sqlImportMoved, ImportRunning, p.Stage, p.BytesTotal, p.BytesDone, p.Rows, p.RowsActive, p.RowsDeleted,
 			p.Malformed, p.Conflicts, id, ImportQueued)
 		return err
@@ -144,7 +152,7 @@ func (s *Store) ImportMoved(ctx context.Context, id saaf.RegistryImportID, p Imp
 
 // ImportEnded records how an import ended. A completed one keeps the state and the
 // snapshot that the activation gave it; its figures and warnings are added.
-func (s *Store) ImportEnded(ctx context.Context, im RegistryImport) error {
+func (s *Store) ImportEnded(ctx context.Context, l Lease, im RegistryImport) error {
 	warnings, err := json.Marshal(orEmpty(im.Warnings))
 	if err != nil {
 		return err
@@ -160,6 +168,9 @@ func (s *Store) ImportEnded(ctx context.Context, im RegistryImport) error {
 		 WHERE id = $16`
 	p := &im.ImportProgress
 	err = s.write(ctx, everything, 1, func(t *tx) error {
+		if err := t.fenced(l); err != nil {
+			return err
+		}
 		_, err := t.exec(sqlImportEnded, ImportCompleted, im.State, p.Stage, p.BytesTotal, p.BytesDone, p.Rows, p.RowsActive, p.RowsDeleted,
 			p.Malformed, p.Conflicts, string(warnings), string(refusals), im.Problem, im.SnapshotID, t.now, im.ID)
 		return err

@@ -37,11 +37,12 @@ func TestRegistryImports(t *testing.T) {
 			want := given
 			im, err := b.QueueImport(t.Context(), given)
 			b.must(err)
-			want.ID, want.State, want.CreatedAt, want.Override = im.ID, ImportQueued, time.Now().UTC(), "told by xxxxxx3210"
+			want.ID, want.State, want.CreatedAt, want.Override = im.ID, ImportQueued, b.now(), "told by xxxxxx3210"
+			want.Server = b.server
 			b.equal("queued", want, im)
 			want.Warnings, want.Refusals = []string{}, []Refusal{}
 			b.equal("read", want, b.readImport(im.ID))
-			time.Sleep(time.Minute)
+			b.pass(time.Minute)
 			return want
 		}
 		one, two, three, four := queue(), queue(), queue(), queue()
@@ -51,7 +52,7 @@ func TestRegistryImports(t *testing.T) {
 		}
 
 		progress := ImportProgress{Stage: "reading", BytesTotal: 1, BytesDone: 2, Rows: 3, RowsActive: 4, RowsDeleted: 5, Malformed: 6, Conflicts: 7}
-		b.must(b.ImportMoved(t.Context(), two.ID, progress))
+		b.must(b.ImportMoved(t.Context(), Lease{}, two.ID, progress))
 		two.State, two.ImportProgress = ImportRunning, progress
 		b.equal("running", two, b.readImport(two.ID))
 		b = b.reopen()
@@ -60,16 +61,16 @@ func TestRegistryImports(t *testing.T) {
 		// The activation ends it, and what the report adds later does not undo that.
 		made, _, err := b.ActivateSnapshot(t.Context(), everyField(1), 0, Cause{By: asha, Import: two.ID})
 		b.must(err)
-		two.State, two.SnapshotID, two.FinishedAt = ImportCompleted, made.ID, time.Now().UTC()
+		two.State, two.SnapshotID, two.FinishedAt = ImportCompleted, made.ID, b.now()
 		two.ImportProgress = ImportProgress{BytesTotal: 1, BytesDone: 1, Rows: made.Rows, RowsActive: made.RowsActive,
 			RowsDeleted: made.RowsDeleted, Malformed: made.Malformed, Conflicts: made.Conflicts}
 		b.equal("completed", two, b.readImport(two.ID))
-		b.must(b.ImportMoved(t.Context(), two.ID, ImportProgress{Stage: "late"}))
+		b.must(b.ImportMoved(t.Context(), Lease{}, two.ID, ImportProgress{Stage: "late"}))
 		b.equal("a late word", two, b.readImport(two.ID))
-		time.Sleep(time.Minute)
+		b.pass(time.Minute)
 		report := two
 		report.State, report.SnapshotID, report.Problem, report.Rows, report.Warnings = ImportFailed, 0, "", 33, []string{"a \"warning\""}
-		b.must(b.ImportEnded(t.Context(), report))
+		b.must(b.ImportEnded(t.Context(), Lease{}, report))
 		two.Rows, two.Warnings = 33, report.Warnings
 		b.equal("with its report", two, b.readImport(two.ID))
 
@@ -84,9 +85,9 @@ func TestRegistryImports(t *testing.T) {
 		}
 
 		for im, state := range map[*RegistryImport]ImportState{&one: ImportRefused, &three: ImportFailed} {
-			im.State, im.Problem, im.FinishedAt = state, "why", time.Now().UTC()
+			im.State, im.Problem, im.FinishedAt = state, "why", b.now()
 			im.Refusals = []Refusal{{"too_few", "It has too few rows"}}
-			b.must(b.ImportEnded(t.Context(), *im))
+			b.must(b.ImportEnded(t.Context(), Lease{}, *im))
 			b.equal(string(state), *im, b.readImport(im.ID))
 		}
 		b.equal("unfinished in the end", []saaf.RegistryImportID{four.ID}, b.unfinishedImports())

@@ -57,14 +57,14 @@ func TestReleaseLeads(t *testing.T) {
 			t.Errorf("%d entries where nothing changed", n-entries)
 		}
 
-		time.Sleep(time.Hour)
+		b.pass(time.Hour)
 		b.suppress(saaf.CampaignScope, b.campaign, batch.Leads[saaf.LeadHeld].Phone)
 		b.force(b.campaign, held[0], saaf.LeadHeld, verdict(saaf.HeldAfterBlock, old))
 		b.equal("one is on a list, one is clean", Released{Released: 1, StillBlocked: 1}, release(saaf.NotRegistered, append(ids, ids...)...))
 		if l := b.lead(b.campaign, held[0]); l.Status != saaf.LeadDND || l.Verdict.Reason != saaf.Suppressed {
 			t.Errorf("on a list: %s, %s", l.Status, l.Verdict.Reason)
 		}
-		if l := b.lead(b.campaign, held[1]); l.Status != saaf.LeadPending || l.Verdict != verdict(saaf.NotRegistered, snap) || !l.UpdatedAt.Equal(time.Now()) {
+		if l := b.lead(b.campaign, held[1]); l.Status != saaf.LeadPending || l.Verdict != verdict(saaf.NotRegistered, snap) || !l.UpdatedAt.Equal(b.now()) {
 			t.Errorf("clean: %+v", l)
 		}
 		chain := b.chain()

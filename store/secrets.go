@@ -49,13 +49,18 @@ var errSecrets = errors.New("restore it from where the keys of this store are ke
 
 func (s *Store) readSecrets(conn session) error {
 	var fingerprint, public []byte
-	const sqlSecrets = `SELECT id, pepper_fingerprint, public_key FROM deployment`
+	halfMoved := false
+	const sqlSecrets = `SELECT id, pepper_fingerprint, public_key, moving FROM deployment`
 	err := conn.query(sqlSecrets, func(r row) error {
 		s.secrets.deployment, fingerprint, public = saaf.DeploymentID(r.int64()), r.bytes(), r.bytes()
+		halfMoved = r.optionalText() != nil
 		return nil
 	})
 	if err != nil {
 		return err
+	}
+	if halfMoved && !s.cfg.halfMoved {
+		return errHalfMoved
 	}
 	fresh := fingerprint == nil
 	if s.secrets.pepper, err = readPepper(filepath.Join(s.cfg.Secrets, pepperName), fresh); err != nil {
@@ -77,7 +82,7 @@ func (s *Store) adoptSecrets(conn session) error {
 	public := s.secrets.signing.Public().(ed25519.PublicKey)
 	const sqlAdopt = `
 		UPDATE deployment SET id = $1, pepper_fingerprint = $2, public_key = $3
-		 WHERE pepper_fingerprint IS NULL`
+		 WHERE pepper_fingerprint IS NULL AND moving IS NULL`
 	n, err := conn.exec(sqlAdopt, s.ids.Next(), print[:], []byte(public))
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func TestSecretsBelongToTheStore(t *testing.T) {
 			"too long":     {func(path string) error { return os.WriteFile(path, []byte(strings.Repeat("0", 66)), 0o600) }, "must hold"},
 		} {
 			b.must(c.damage(path))
-			s, err := Open(t.Context(), Config{Dir: b.dir})
+			s, err := Open(t.Context(), configured(t, Config{Dir: b.dir}))
 			if err == nil {
 				t.Errorf("%s, %s: it opens", name, what)
 				b.must(s.Close())
@@ -63,6 +63,7 @@ func TestProcessesAgreeOnSecrets(t *testing.T) {
 	t.Parallel()
 	for range 3 {
 		dir := filepath.Join(t.TempDir(), "data")
+		empty(t, dir)
 		bundles := make([]*Store, 6)
 		var wg sync.WaitGroup
 		begin := make(chan struct{})
@@ -70,7 +71,7 @@ func TestProcessesAgreeOnSecrets(t *testing.T) {
 			wg.Go(func() {
 				<-begin
 				var err error
-				if bundles[i], err = Open(t.Context(), Config{Dir: dir, Readers: 1, Node: i}); err != nil {
+				if bundles[i], err = Open(t.Context(), configured(t, Config{Dir: dir, Readers: 1, Node: i})); err != nil {
 					t.Error(err)
 				}
 			})

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"saaf"
@@ -18,31 +19,87 @@ type Server struct {
 	Version   int64           // the deployment version it has taken
 	Snapshot  saaf.SnapshotID // the snapshot it answers from, 0 for none
 	Problem   string          // why it does not serve the active snapshot
+	Alive     bool            // it was seen in the last seconds
+
+	Prepared []saaf.SHA256 // newest files of the snapshots that it can answer from at once
+	Fetched  int64         // bytes that are there of the files it fetches
 }
 
-// RegisterServer adds the server and forgets all others: the caller holds the
-// serve lock of this store, so that others are rows of processes that died.
-func (s *Store) RegisterServer(ctx context.Context, sv Server) (saaf.ServerID, error) {
+// String says which server it is.
+func (sv *Server) String() string {
+	return fmt.Sprintf("server %s (pid %d on %s, %s)", sv.ID, sv.PID, sv.Host, sv.Address)
+}
+
+const (
+	// serverSilent is how long after its last sign a server is still taken to be alive.
+	serverSilent = 10 * time.Second
+	// serverGone is how long after it a server is forgotten, where several serve.
+	serverGone = time.Minute
+)
+
+const sqlInsertServer = `
+	INSERT INTO servers (id, pid, host, address, started_at, seen_at, version, snapshot_id, problem, prepared, fetched)
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)`
+
+// RegisterServer adds the server that this process is, and forgets those that have
+// died. In an embedded store that is all others, and what they had leased is free:
+// the caller holds the serve lock. Elsewhere it is those that were not seen for a
+// minute.
+func (s *Store) RegisterServer(ctx context.Context, sv Server) (Server, error) {
 	err := s.write(ctx, everything, 1, func(t *tx) error {
-		if _, err := t.exec(`DELETE FROM servers`); err != nil {
+		now, err := s.engine.clock(t.conn)
+		if err != nil {
 			return err
 		}
-		sv.ID = saaf.ServerID(t.ids.Next())
-		const sqlInsertServer = `
-			INSERT INTO servers (id, pid, host, address, started_at, seen_at, version, snapshot_id, problem)
-			VALUES ($1, $2, $3, $4, $5, $5, $6, $7, $8)`
-		_, err := t.exec(sqlInsertServer, sv.ID, sv.PID, sv.Host, sv.Address, t.now, sv.Version, sv.Snapshot, sv.Problem)
-		return err
+		sv.ID, sv.StartedAt, sv.SeenAt, sv.Alive = s.server, now, now, true
+		if t.shared {
+			err = t.forgetServers(now)
+		} else if _, err = t.exec(`DELETE FROM servers`); err == nil {
+			err = t.endLeases()
+		}
+		if err != nil {
+			return err
+		}
+		return t.insertServer(&sv)
 	})
-	return sv.ID, wrap("register server", err)
+	return sv, wrap("register server", err)
 }
 
-// Beat writes back what the server has taken and that it lives.
+func (t *tx) insertServer(sv *Server) error {
+	_, err := t.exec(sqlInsertServer, sv.ID, sv.PID, sv.Host, sv.Address, sv.StartedAt, sv.SeenAt, sv.Version, sv.Snapshot, sv.Problem,
+		joinHashes(sv.Prepared), sv.Fetched)
+	return err
+}
+
+// forgetServers removes the servers that have not been seen for long.
+func (t *tx) forgetServers(now time.Time) error {
+	_, err := t.exec(`DELETE FROM servers WHERE seen_at < $1`, now.Add(-serverGone))
+	return err
+}
+
+// Beat writes back what the server has taken and that it lives. Where several
+// servers run it forgets those that have died, and brings this one back, should the
+// others have taken it for dead.
 func (s *Store) Beat(ctx context.Context, sv Server) error {
-	const sqlBeat = `UPDATE servers SET seen_at = $1, version = $2, snapshot_id = $3, problem = $4 WHERE id = $5`
+	const sqlBeat = `
+		UPDATE servers SET seen_at = $1, version = $2, snapshot_id = $3, problem = $4, prepared = $5, fetched = $6 WHERE id = $7`
 	err := s.write(ctx, beside, 1, func(t *tx) error {
-		_, err := t.exec(sqlBeat, t.now, sv.Version, sv.Snapshot, sv.Problem, sv.ID)
-		return err
+		now, err := s.engine.clock(t.conn)
+		if err != nil {
+			return err
+		}
+		n, err := t.exec(sqlBeat, now, sv.Version, sv.Snapshot, sv.Problem, joinHashes(sv.Prepared), sv.Fetched, sv.ID)
+		if err != nil || !t.shared {
+			return err
+		}
+		if n == 0 {
+			back := sv
+			back.SeenAt = now
+			if err := t.insertServer(&back); err != nil {
+				return err
+			}
+		}
+		return t.forgetServers(now)
 	})
 	return wrap("server heartbeat", err)
 }
@@ -57,22 +114,49 @@ func (s *Store) RemoveServer(ctx context.Context, id saaf.ServerID) error {
 }
 
 // Servers lists the servers that are registered. One that was killed stays until
-// the next one starts: [Serving] tells whether any is alive.
+// the next one starts or, where several run, until it was not seen for a minute.
 func (s *Store) Servers(ctx context.Context) (list []Server, err error) {
 	const sqlServers = `
-		SELECT id, pid, host, address, started_at, seen_at, version, snapshot_id, problem
+		SELECT id, pid, host, address, started_at, seen_at, version, snapshot_id, problem, prepared, fetched
 		  FROM servers ORDER BY id`
 	err = s.read(ctx, func(conn session) error {
 		list = nil
+		now, err := s.engine.clock(conn)
+		if err != nil {
+			return err
+		}
 		return conn.query(sqlServers, func(r row) error {
-			list = append(list, Server{
+			sv := Server{
 				ID: saaf.ServerID(r.int64()), PID: r.int(), Host: r.text(), Address: r.text(),
 				StartedAt: r.time(), SeenAt: r.time(), Version: r.int64(), Snapshot: saaf.SnapshotID(r.int64()), Problem: r.text(),
-			})
+				Prepared: splitHashes(r.bytes()), Fetched: r.int64(),
+			}
+			sv.Alive = now.Sub(sv.SeenAt) < serverSilent
+			list = append(list, sv)
 			return nil
 		})
 	})
 	return list, wrap("list servers", err)
+}
+
+// Running lists the servers that are alive. starting is true when there is one that
+// has not registered yet, as far as that can be seen.
+func (s *Store) Running(ctx context.Context) (list []Server, starting bool, err error) {
+	if !s.engine.shared() {
+		running, err := Serving(s.cfg.Dir)
+		if err != nil || !running {
+			return nil, false, err
+		}
+		list, err = s.Servers(ctx)
+		return list, len(list) == 0, err
+	}
+	all, err := s.Servers(ctx)
+	for _, sv := range all {
+		if sv.Alive {
+			list = append(list, sv)
+		}
+	}
+	return list, false, err
 }
 
 // Version reads the deployment version: it grows with every change that running

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -38,12 +37,13 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	if parallel := flag.Lookup("test.parallel"); pgtest.Current() != pgtest.Embedded && parallel.Value.String() == parallel.DefValue {
+		_ = flag.Set("test.parallel", "4") // they wait for a server most of the time
+	}
+	pgtest.Only(pgtest.Postgres, onPostgres)
+	pgtest.Only(pgtest.Partitioned, onPartitions)
 	os.Exit(pgtest.RunOn(m, embeddedOnly, pgtest.Postgres, pgtest.Partitioned))
 }
-
-// embeddedOnly are the tests of this package that are about SQLite, or use a clock of
-// their own, which a real server has no part in.
-var embeddedOnly = map[string]string{}
 
 // tester is what tests, benchmarks and checks of rapid have in common.
 type tester interface {
@@ -64,13 +64,21 @@ type bundle struct {
 	ctx      context.Context
 	tenant   saaf.TenantID
 	campaign saaf.CampaignID
+	clock    *clock // see timeless; nil: that of the process
 	stop     func() // ends the writer and closes the store; runs by itself at the end
 }
 
 // setup makes a store and runs its writer until the test ends.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	b := open(t, Config{Dir: t.TempDir()})
+	return setupWith(t, Config{})
+}
+
+// setupWith is setup with a configuration.
+func setupWith(t testing.TB, cfg Config) *bundle {
+	t.Helper()
+	cfg.Dir = t.TempDir()
+	b := open(t, cfg)
 	b.tenant = b.newTenant("Asha Finance")
 	b.campaign = b.newCampaign(b.tenant, saaf.Live)
 	return b
@@ -101,7 +109,7 @@ func openIdleAt(t tester, cfg Config) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{Store: s, t: t, dir: cfg.Dir, ctx: t.Context()}
+	b := &bundle{Store: s, t: t, dir: cfg.Dir, ctx: t.Context(), clock: clockOf(t)}
 	b.stop = func() {
 		b.stop = func() {}
 		if err := s.Close(); err != nil {
@@ -329,25 +337,34 @@ func isUnavailable(err error, word string) bool {
 	return ok && e.Code == saaf.Unavailable && e.Word == word && e.RetryAfter > 0
 }
 
-// block occupies the writer with a job until release is called. Jobs queued in
+// block occupies every writer with a job until release is called. Jobs queued in
 // between wait.
 func (b *bundle) block() (release func()) {
 	b.t.Helper()
-	entered, leave, done := make(chan struct{}), make(chan struct{}), make(chan error, 1)
-	go func() {
-		done <- b.write(b.ctx, everything, 0, func(*tx) error {
-			close(entered)
-			<-leave
-			return nil
-		})
-	}()
-	<-entered
+	writers := 1
+	if b.engine.shared() {
+		writers = b.cfg.Writers
+	}
+	leave, done := make(chan struct{}), make(chan error, writers)
+	for range writers { // one after the other: else one writer takes them all
+		entered := make(chan struct{})
+		go func() {
+			done <- b.write(b.ctx, beside, 0, func(*tx) error {
+				close(entered)
+				<-leave
+				return nil
+			})
+		}()
+		<-entered
+	}
 	let := sync.OnceFunc(func() { close(leave) })
 	b.t.Cleanup(let) // a test that fails must end too
 	return func() {
 		b.t.Helper()
 		let()
-		b.must(<-done)
+		for range writers {
+			b.must(<-done)
+		}
 	}
 }
 
@@ -391,8 +408,16 @@ var databases struct {
 func onEngine(t tester, cfg *Config) {
 	if pgtest.Current() != pgtest.Embedded {
 		cfg.URL = databaseOf(t, cfg.Dir)
-		cfg.Writers = 2
+		if cfg.Writers == 0 {
+			cfg.Writers = 2
+		}
 		cfg.partitions = pgtest.Partitions()
+		if c := clockOf(t); c != nil {
+			cfg.now = c.now
+		}
+		if cfg.partitions > 0 {
+			cfg.tracer = watch(t, cfg.URL)
+		}
 	}
 }
 
@@ -421,16 +446,6 @@ func prepareTemplate(url string) error {
 	defer pool.Close()
 	e := &postgres{store: &Store{cfg: Config{partitions: pgtest.Partitions()}}, pool: pool}
 	return e.migrate(ctx)
-}
-
-// timeless runs a test with a clock that jumps to when something happens next. A real
-// server has no part in such a clock: with one, the test runs in real time.
-func timeless(t *testing.T, test func(*testing.T)) {
-	if pgtest.Current() == pgtest.Embedded {
-		synctest.Test(t, test)
-		return
-	}
-	test(t)
 }
 
 // small reports whether benchmarks run once, to see that they still do.

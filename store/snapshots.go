@@ -112,6 +112,7 @@ func (s *Store) AppliedFiles(ctx context.Context, id saaf.SnapshotID) (files map
 type Cause struct {
 	By     saaf.By
 	Import saaf.RegistryImportID // the import over the API that this completes, 0 for none
+	Lease  Lease                 // of whoever does that import
 }
 
 // ActivateSnapshot records a snapshot and makes it the active one, if the one it
@@ -119,6 +120,9 @@ type Cause struct {
 // that servers must take.
 func (s *Store) ActivateSnapshot(ctx context.Context, snap saaf.Snapshot, against saaf.SnapshotID, cause Cause) (made saaf.Snapshot, version int64, err error) {
 	err = s.write(ctx, everything, 1, func(t *tx) error {
+		if err := t.fenced(cause.Lease); err != nil {
+			return err
+		}
 		st, err := readRegistry(t.conn)
 		if err != nil {
 			return err

@@ -34,7 +34,7 @@ func TestRegisterOfSnapshots(t *testing.T) {
 		against, version := saaf.SnapshotID(0), empty.Version
 		var newestFirst []saaf.Snapshot
 		for n := range byte(3) {
-			time.Sleep(time.Hour)
+			b.pass(time.Hour)
 			given := everyField(n)
 			if n == 0 {
 				given.ParentID, given.Mode, given.BaseSHA256 = 0, saaf.FullSet, saaf.SHA256{}
@@ -42,7 +42,7 @@ func TestRegisterOfSnapshots(t *testing.T) {
 			made, v, err := b.ActivateSnapshot(t.Context(), given, against, Cause{})
 			b.must(err)
 			want := given
-			want.ID, want.CreatedAt, want.ReplacedID = made.ID, time.Now().UTC(), against
+			want.ID, want.CreatedAt, want.ReplacedID = made.ID, b.now(), against
 			want.OverrideReason = "the operator's\nreason, told by xx xxxx3210"
 			b.equal("made", want, made)
 			if made.ID <= against || v <= version {

@@ -20,7 +20,7 @@ const spreadRows = 500
 // spread has every campaign take changes of the lists. source names what find asks;
 // with a nil find the suppressions themselves block. blocked counts the leads of each
 // that changed.
-func (s *Store) spread(ctx context.Context, list []saaf.Suppression, source string, by saaf.By, reason func(*saaf.Suppression) string, find Finder) (blocked []int, err error) {
+func (s *Store) spread(ctx context.Context, l Lease, list []saaf.Suppression, source string, by saaf.By, reason func(*saaf.Suppression) string, find Finder) (blocked []int, err error) {
 	blocked = make([]int, len(list))
 	ctx = context.WithoutCancel(ctx) // the change stands, and a caller who has gone still wants it to
 	var campaigns []campaignRef
@@ -42,6 +42,9 @@ func (s *Store) spread(ctx context.Context, list []saaf.Suppression, source stri
 		err := s.patiently(ctx, func() error {
 			return s.write(ctx, alone(c.id), len(mine), func(t *tx) error {
 				changed = make(map[int]int)
+				if err := t.fenced(l); err != nil {
+					return err
+				}
 				return t.take(c, list, mine, source, by, reason, find, changed)
 			})
 		})
@@ -133,10 +136,13 @@ func concernedBy(conn session, list []saaf.Suppression) (campaigns []campaignRef
 // wasSpread records that all campaigns have taken the changes behind the first number
 // up to the second. Changes that others are still spreading in between are theirs, or
 // of [Store.SpreadLeft].
-func (s *Store) wasSpread(ctx context.Context, behind, upTo int64) error {
+func (s *Store) wasSpread(ctx context.Context, l Lease, behind, upTo int64) error {
 	const sqlWasSpread = `UPDATE deployment SET spread_seq = $1 WHERE spread_seq = $2`
 	return s.patiently(ctx, func() error {
 		return s.write(context.WithoutCancel(ctx), everything, 1, func(t *tx) error {
+			if err := t.fenced(l); err != nil {
+				return err
+			}
 			_, err := t.exec(sqlWasSpread, upTo, behind)
 			return err
 		})
@@ -148,7 +154,7 @@ const spreadGrace = 10 * time.Second
 
 // SpreadLeft has campaigns take the changes of the opt-out lists that a process has
 // made and not spread before it ended, at most a few hundred. It returns how many.
-func (s *Store) SpreadLeft(ctx context.Context, now time.Time, source string, find Finder) (n int, err error) {
+func (s *Store) SpreadLeft(ctx context.Context, l Lease, now time.Time, source string, find Finder) (n int, err error) {
 	if !s.engine.shared() {
 		return 0, nil
 	}
@@ -158,24 +164,22 @@ func (s *Store) SpreadLeft(ctx context.Context, now time.Time, source string, fi
 	)
 	var list []saaf.Suppression
 	var behind, upTo int64
+	var young bool // one was found that its process may be spreading, and all behind it
 	err = s.read(ctx, func(conn session) error {
-		list, behind = nil, -1
+		list, behind, young = nil, -1, false
 		if err := conn.query(sqlSpreadSeq, func(r row) error { behind = r.int64(); return nil }); err != nil || behind < 0 {
 			return err
 		}
 		return conn.query(sqlUnspread, func(r row) error {
-			upTo = r.int64()
-			list = append(list, scanSuppression(r))
+			seq, one := r.int64(), scanSuppression(r)
+			if young = young || now.Sub(one.UpdatedAt) < spreadGrace; !young {
+				list, upTo = append(list, one), seq
+			}
 			return nil
 		}, behind, spreadRows)
 	})
 	if err != nil || len(list) == 0 {
 		return 0, wrap("find changes of the lists", err)
-	}
-	for i := range list {
-		if now.Sub(list[i].UpdatedAt) < spreadGrace {
-			return 0, nil
-		}
 	}
 	reason := func(s *saaf.Suppression) string {
 		if s.EndedAt.IsZero() {
@@ -183,10 +187,10 @@ func (s *Store) SpreadLeft(ctx context.Context, now time.Time, source string, fi
 		}
 		return s.EndReason
 	}
-	if _, err := s.spread(ctx, list, source, saaf.System, reason, find); err != nil {
+	if _, err := s.spread(ctx, l, list, source, saaf.System, reason, find); err != nil {
 		return 0, wrap("spread changes of the lists", err)
 	}
-	return len(list), wrap("record what was spread", s.wasSpread(ctx, behind, upTo))
+	return len(list), wrap("record what was spread", s.wasSpread(ctx, l, behind, upTo))
 }
 
 // patiently tries again while the queue is full: what is asked for here stands

@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"saaf"
 )
 
@@ -43,8 +45,18 @@ type Config struct {
 	// as commands need it.
 	WriteBack bool
 
-	writeBackFrom int64 // pages in the log; for tests
-	partitions    int   // of the tables that are spread by campaign, on PostgreSQL; for tests
+	writeBackFrom int64            // pages in the log; for tests
+	partitions    int              // of the tables that are spread by campaign, on PostgreSQL; for tests
+	now           func() time.Time // what rows say of when they were written; for tests
+	tracer        pgx.QueryTracer  // of what PostgreSQL is asked; for tests
+	retryFor      time.Duration    // how long a transaction is tried again; for tests
+
+	// LeaseTTL is how long work stays with a process that has stopped renewing its
+	// lease, default 15 s: so long after its death others take it up. See
+	// [Store.Leased].
+	LeaseTTL time.Duration
+
+	halfMoved bool // open what is being moved, see [Move]
 
 	// QueueSingles and QueueLeads bound what waits for the writers: requests of a
 	// few rows, and leads in bulk requests. Default 4,096 and 32,000. A full
@@ -63,8 +75,17 @@ func (c *Config) setDefaults() {
 	if c.Writers <= 0 {
 		c.Writers = 4
 	}
+	if c.LeaseTTL <= 0 {
+		c.LeaseTTL = 15 * time.Second
+	}
 	if c.writeBackFrom <= 0 {
 		c.writeBackFrom = writeBackFrom
+	}
+	if c.now == nil {
+		c.now = time.Now
+	}
+	if c.retryFor <= 0 {
+		c.retryFor = retryFor
 	}
 	if c.QueueSingles <= 0 {
 		c.QueueSingles = 4096
@@ -80,16 +101,17 @@ type Store struct {
 	cfg     Config
 	engine  engine
 	ids     *saaf.IDSource
-	server  saaf.ServerID // of the chains of the ledger that this process writes
+	server  saaf.ServerID // this process: in the list of servers, as a holder of leases, as an author of chains
 	queue   *queue
 	purge   bell // rung when a campaign is deleted
 	erasing bell // rung when a person was erased
 	secrets secrets
 	hashers sync.Map // saaf.TenantID to *saaf.PhoneHasher
 
-	fresh   bool         // made by Open
-	commits atomic.Int64 // that the writers have made
-	entered atomic.Int64 // entries of the ledger in these
+	fresh       bool         // made by Open
+	commits     atomic.Int64 // that the writers have made
+	entered     atomic.Int64 // entries of the ledger in these
+	usageMinute atomic.Int64 // the last one in which requests of keys were counted
 }
 
 // engine is what the two databases do each in their own way.
@@ -137,6 +159,9 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 			err = errors.Join(err, s.engine.close())
 		}
 		return nil, err
+	}
+	if s.server == 0 {
+		s.server = saaf.ServerID(s.ids.Next())
 	}
 	s.queue = newQueue(cfg, s.engine.shared())
 	return s, nil

@@ -26,10 +26,34 @@ func TestFilesArePrivate(t *testing.T) {
 func TestMustExist(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	for _, missing := range []string{dir, filepath.Join(dir, "nowhere")} {
-		if _, err := Open(t.Context(), Config{Dir: missing, MustExist: true}); !errors.Is(err, ErrNoStore) || !strings.Contains(err.Error(), missing) {
-			t.Errorf("Open = %v; want ErrNoStore with the directory", err)
+	empty(t, dir)
+	missing := configured(t, Config{Dir: dir, MustExist: true})
+	for range 2 { // looking makes nothing
+		where := dir
+		if missing.URL != "" {
+			where = missing.URL[strings.LastIndex(missing.URL, "/")+1:]
 		}
+		if _, err := Open(t.Context(), missing); !errors.Is(err, ErrNoStore) || !strings.Contains(err.Error(), where) {
+			t.Errorf("Open = %v; want ErrNoStore with %s", err, where)
+		}
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
+		t.Errorf("looking left %v, %v", names, err)
+	}
+	b := setup(t)
+	b.stop()
+	again := open(t, Config{Dir: b.dir, MustExist: true})
+	if list, err := again.Tenants(t.Context()); err != nil || len(list) != 1 {
+		t.Errorf("tenants %v, %v", list, err)
+	}
+}
+
+func TestMustExistInADirectory(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	nowhere := filepath.Join(dir, "nowhere")
+	if _, err := Open(t.Context(), Config{Dir: nowhere, MustExist: true}); !errors.Is(err, ErrNoStore) || !strings.Contains(err.Error(), nowhere) {
+		t.Errorf("Open = %v; want ErrNoStore with the directory", err)
 	}
 	if names, err := os.ReadDir(dir); err != nil || len(names) != 0 {
 		t.Errorf("looking left %v, %v", names, err)
@@ -40,12 +64,6 @@ func TestMustExist(t *testing.T) {
 	}
 	if _, err := Open(t.Context(), Config{Dir: file, MustExist: true}); err == nil || errors.Is(err, ErrNoStore) {
 		t.Errorf("a file instead of a directory: %v; want its own reason", err)
-	}
-	b := setup(t)
-	b.stop()
-	again := open(t, Config{Dir: b.dir, MustExist: true})
-	if list, err := again.Tenants(t.Context()); err != nil || len(list) != 1 {
-		t.Errorf("tenants %v, %v", list, err)
 	}
 }
 
@@ -151,7 +169,7 @@ func TestIDsGoOnAfterARestart(t *testing.T) {
 			newest := b.newCampaign(b.tenant, saaf.Live)
 			id := b.add(newest, leads(0, 9)...).Leads[8].ID
 			b.must(b.DeleteCampaign(b.ctx, b.tenant, saaf.Live, newest, saaf.System))
-			b.must(b.purgeCampaign(b.ctx, newest))
+			b.must(b.purgeCampaign(b.ctx, Lease{}, newest))
 			if n := b.leftovers(newest); n != 0 {
 				b.t.Errorf("%d rows left", n)
 			}

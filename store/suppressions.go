@@ -57,6 +57,9 @@ type Suppressed struct {
 func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, list []NewSuppression, by saaf.By) (made []Suppressed, err error) {
 	made = make([]Suppressed, 0, len(list))
 	rows, err := s.suppressionRows(ctx)
+	if err == nil && s.engine.shared() {
+		err = s.ownCampaigns(ctx, tenant, env, list)
+	}
 	if err != nil {
 		return nil, wrap("suppress", err)
 	}
@@ -92,6 +95,22 @@ func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 	return made, nil
 }
 
+// ownCampaigns checks that the campaigns of a list are the tenant's, where one
+// transaction does not touch several. One that is deleted meanwhile has a list that
+// blocks nothing.
+func (s *Store) ownCampaigns(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, list []NewSuppression) error {
+	seen := make(map[saaf.CampaignID]bool)
+	for i := range list {
+		if n := &list[i]; n.Scope == saaf.CampaignScope && !seen[n.Campaign] {
+			if _, err := s.Campaign(ctx, tenant, env, n.Campaign); err != nil {
+				return err
+			}
+			seen[n.Campaign] = true
+		}
+	}
+	return nil
+}
+
 // spreadMade has every campaign take what was put on the lists, where the transaction
 // could not.
 func (s *Store) spreadMade(ctx context.Context, done []Suppressed, behind, upTo int64, by saaf.By) error {
@@ -105,14 +124,14 @@ func (s *Store) spreadMade(ctx context.Context, done []Suppressed, behind, upTo 
 			list, of = append(list, done[i].Suppression), append(of, &done[i])
 		}
 	}
-	blocked, err := s.spread(ctx, list, "", by, func(s *saaf.Suppression) string { return s.Reason }, nil)
+	blocked, err := s.spread(ctx, Lease{}, list, "", by, func(s *saaf.Suppression) string { return s.Reason }, nil)
 	if err != nil {
 		return err
 	}
 	for i := range of {
 		of[i].Blocked = blocked[i]
 	}
-	return s.wasSpread(ctx, behind, upTo)
+	return s.wasSpread(ctx, Lease{}, behind, upTo)
 }
 
 // suppressionLookups is how many leads one transaction looks for at most on behalf of
@@ -150,6 +169,9 @@ func (t *tx) suppress(tenant saaf.TenantID, env saaf.Environment, n *NewSuppress
 	case saaf.TenantScope:
 		s.CampaignID = 0
 	case saaf.CampaignScope:
+		if t.shared {
+			break // see ownCampaigns
+		}
 		if _, err := readCampaign(t.conn, tenant, env, n.Campaign); err != nil {
 			return Suppressed{}, err
 		}
@@ -282,7 +304,7 @@ func (s *Store) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.Suppress
 		return err
 	})
 	if err == nil {
-		err = s.spreadEnded(ctx, []saaf.Suppression{lifted}, behind, upTo, source, by, reason, find)
+		err = s.spreadEnded(ctx, Lease{}, []saaf.Suppression{lifted}, behind, upTo, source, by, reason, find)
 	}
 	return lifted, wrap("lift suppression", err)
 }
@@ -309,7 +331,7 @@ func (t *tx) end(s *saaf.Suppression, what, source string, by saaf.By, reason st
 
 // ExpireSuppressions ends up to limit suppressions whose time was over at now. It
 // returns how many.
-func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int, source string, find Finder) (n int, err error) {
+func (s *Store) ExpireSuppressions(ctx context.Context, l Lease, now time.Time, limit int, source string, find Finder) (n int, err error) {
 	const sqlExpired = `SELECT ` + suppressionColumns + `
 		WHERE ended_at IS NULL AND expires_at IS NOT NULL AND expires_at <= $1 ORDER BY expires_at LIMIT $2`
 	due := func(conn session) (list []saaf.Suppression, err error) {
@@ -332,6 +354,9 @@ func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int
 	var list []saaf.Suppression
 	var behind, upTo int64
 	err = s.write(ctx, everything, limit, func(t *tx) error {
+		if err := t.fenced(l); err != nil {
+			return err
+		}
 		list, err = due(t.conn) // as they stand now
 		if err != nil {
 			return err
@@ -349,21 +374,21 @@ func (s *Store) ExpireSuppressions(ctx context.Context, now time.Time, limit int
 		return err
 	})
 	if err == nil {
-		err = s.spreadEnded(ctx, list, behind, upTo, source, saaf.System, "expired", find)
+		err = s.spreadEnded(ctx, l, list, behind, upTo, source, saaf.System, "expired", find)
 	}
 	return n, wrap("expire suppressions", err)
 }
 
 // spreadEnded has every campaign take that suppressions have ended, where the
 // transaction could not.
-func (s *Store) spreadEnded(ctx context.Context, list []saaf.Suppression, behind, upTo int64, source string, by saaf.By, reason string, find Finder) error {
+func (s *Store) spreadEnded(ctx context.Context, l Lease, list []saaf.Suppression, behind, upTo int64, source string, by saaf.By, reason string, find Finder) error {
 	if !s.engine.shared() || len(list) == 0 {
 		return nil
 	}
-	if _, err := s.spread(ctx, list, source, by, func(*saaf.Suppression) string { return reason }, find); err != nil {
+	if _, err := s.spread(ctx, l, list, source, by, func(*saaf.Suppression) string { return reason }, find); err != nil {
 		return err
 	}
-	return s.wasSpread(ctx, behind, upTo)
+	return s.wasSpread(ctx, l, behind, upTo)
 }
 
 // SuppressionFilter narrows a list of suppressions. Nil members do not narrow.

@@ -9,11 +9,14 @@ import (
 // SweepProgress records how far the re-check for an activation has come, so that
 // it goes on there after a restart. A record of an activation that is no longer the
 // present one changes nothing.
-func (s *Store) SweepProgress(ctx context.Context, p saaf.Sweep) error {
+func (s *Store) SweepProgress(ctx context.Context, l Lease, p saaf.Sweep) error {
 	const sqlSweepProgress = `
 		UPDATE deployment SET sweep_activation = $1, sweep_above = $2, sweep_done = $3, sweep_total = $4, sweep_changed = $5
 		 WHERE activation = $1`
 	err := s.write(ctx, everything, 0, func(t *tx) error {
+		if err := t.fenced(l); err != nil {
+			return err
+		}
 		_, err := t.exec(sqlSweepProgress, p.Activation, p.Above, p.Done, p.Total, p.Changed)
 		return err
 	})
@@ -23,11 +26,14 @@ func (s *Store) SweepProgress(ctx context.Context, p saaf.Sweep) error {
 // ConfirmSnapshot records that every unfinished lead has been re-checked since the
 // activation, by the snapshot that it made the active one. It does nothing when
 // there has been another since.
-func (s *Store) ConfirmSnapshot(ctx context.Context, activation int64) error {
+func (s *Store) ConfirmSnapshot(ctx context.Context, l Lease, activation int64) error {
 	const sqlConfirm = `
 		UPDATE deployment SET confirmed_snapshot_id = active_snapshot_id, confirmed_activation = $1
 		 WHERE activation = $1`
 	err := s.write(ctx, everything, 0, func(t *tx) error {
+		if err := t.fenced(l); err != nil {
+			return err
+		}
 		_, err := t.exec(sqlConfirm, activation)
 		return err
 	})

@@ -283,7 +283,7 @@ func TestEveryRowIsGuarded(t *testing.T) {
 // A checkpoint is made when something has moved, and not otherwise.
 func TestCheckpoints(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	b := setupWith(t, Config{Writers: 1})
 	want := int64(0)
 	expect := func(when string, made bool) {
 		t.Helper()
@@ -314,7 +314,7 @@ func TestCheckpoints(t *testing.T) {
 	head := b.chain()[2]
 	b.equal("the last", saaf.Checkpoint{
 		Version: 1, Deployment: b.Deployment(), Seq: 3, At: open.At, Before: open.Before, Key: saaf.EncodeKey(b.PublicKey()),
-		Heads: []saaf.CheckpointHead{{Writer: embeddedWriter, Seq: 3, Entry: head.ID, Hash: head.Hash}},
+		Heads: []saaf.CheckpointHead{{Writer: head.Writer, Seq: 3, Entry: head.ID, Hash: head.Hash}},
 	}, open)
 	all, err := b.CheckpointsAfter(t.Context(), 1)
 	b.must(err)
@@ -324,7 +324,7 @@ func TestCheckpoints(t *testing.T) {
 
 	// One that somebody has changed does not keep new ones from being made, and its
 	// successor does not hide it.
-	_, err = b.connect().exec(`UPDATE checkpoints SET text = $1 WHERE seq = 3`, []byte(`{}`))
+	_, err = b.outside().exec(`UPDATE checkpoints SET text = $1 WHERE seq = 3`, []byte(`{}`))
 	b.must(err)
 	expect("the last one is broken", true)
 	ev := readEvidence(b)

@@ -44,7 +44,7 @@ type tx struct {
 func (w *writer) begin() *tx {
 	s := w.store
 	return &tx{
-		conn: w.link, w: w, ids: s.ids, now: time.Now().UTC().Truncate(time.Millisecond),
+		conn: w.link, w: w, ids: s.ids, now: s.cfg.now().UTC().Truncate(time.Millisecond),
 		deployment: s.secrets.deployment, hasher: s.Hasher, snapshots: w.named, index: &w.index, chain: w.chain,
 		shared: s.engine.shared(), server: s.server, slot: w.slot,
 	}

@@ -82,8 +82,9 @@ const (
 // written, all are undone and each is tried alone, so that nobody pays for
 // another's failure.
 func (w *writer) commit(ctx context.Context, group []*job) error {
-	pause, until := firstPause, time.Now().Add(retryFor)
-	doubt := false // an earlier try may be on the disk
+	// Since they were queued: those behind would otherwise wait for the patience of all
+	// before them.
+	pause, until := firstPause, group[0].since.Add(w.store.cfg.retryFor)
 	for {
 		errs, end, fatal := w.attempt(ctx, group)
 		switch end {
@@ -98,7 +99,6 @@ func (w *writer) commit(ctx context.Context, group []*job) error {
 			}
 			return nil
 		case unsure, undone:
-			doubt = doubt || end == unsure
 			if end == unsure {
 				group = answerDoubtful(group)
 			}
@@ -113,12 +113,12 @@ func (w *writer) commit(ctx context.Context, group []*job) error {
 			errs = make([]error, len(group))
 			for i := range errs {
 				errs[i] = errDisk
-				if doubt {
-					errs[i] = errUnknown
-				}
 			}
 		}
 		for i, j := range group {
+			if j.doubt && errs[i] != nil {
+				errs[i] = errUnknown
+			}
 			j.done <- errs[i]
 		}
 		return fatal
@@ -131,6 +131,7 @@ func (w *writer) commit(ctx context.Context, group []*job) error {
 func answerDoubtful(group []*job) (rest []*job) {
 	for _, j := range group {
 		if j.adds != nil {
+			j.doubt = true
 			rest = append(rest, j)
 		} else {
 			j.done <- errUnknown

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 
 	"zombiezen.com/go/sqlite"
 
@@ -52,7 +51,7 @@ func TestPoisonedJobSpoilsOnlyItself(t *testing.T) {
 				_, err := x.exec(`INSERT INTO deployment (one, version, id_floor) VALUES (1, 1, 1)`)
 				return err
 			},
-			func(err error) bool { return sqlite.ErrCode(err).ToPrimary() == sqlite.ResultConstraint },
+			isConstraint,
 		},
 		"leads added, then an error": {
 			func(b *bundle, x *tx) error {
@@ -80,7 +79,7 @@ func TestPoisonedJobSpoilsOnlyItself(t *testing.T) {
 				release := b.block()
 				// First of all, so that the others see in the first attempt what it wrote.
 				poisoned := b.later(1, func(x *tx) error { return poison.job(b, x) })
-				synctest.Wait()
+				b.waiting(1)
 				var batches []*LeadBatch
 				var answers []<-chan error
 				runs := 0
@@ -91,7 +90,7 @@ func TestPoisonedJobSpoilsOnlyItself(t *testing.T) {
 				}
 				missing := b.later(1, func(*tx) error { return saaf.ErrCampaignNotFound })
 				second := b.later(1, func(x *tx) error { return poison.job(b, x) })
-				synctest.Wait()
+				b.waiting(1 + 20 + 2)
 				release()
 
 				for _, answer := range []<-chan error{poisoned, second} {
@@ -140,7 +139,7 @@ func TestRefusalsDoNotTakeTheGroupApart(t *testing.T) {
 		release := b.block()
 		runs := 0
 		good := b.pushBatch(t.Context(), &LeadBatch{Campaign: b.campaign, Leads: leads(0, 1), Refresh: func([]NewLead) { runs++ }})
-		synctest.Wait()
+		b.waiting(1)
 		refused := map[string]<-chan error{}
 		for name, fn := range map[string]func() error{
 			"no such campaign": func() error {
@@ -160,7 +159,7 @@ func TestRefusalsDoNotTakeTheGroupApart(t *testing.T) {
 			go func() { answer <- fn() }()
 			refused[name] = answer
 		}
-		synctest.Wait()
+		b.waiting(1 + len(refused))
 		before := b.commits()
 		release()
 		b.must(<-good)
@@ -169,7 +168,7 @@ func TestRefusalsDoNotTakeTheGroupApart(t *testing.T) {
 				t.Errorf("%s: %v", name, code)
 			}
 		}
-		if commits := b.commits() - before; runs != 1 || commits != 1 {
+		if commits := b.commits() - before; runs != 1 || commits != 1 && !b.engine.shared() {
 			t.Errorf("the good job ran %d times in %d commits; want once in one", runs, commits)
 		}
 	})
@@ -180,13 +179,13 @@ func TestCountsFailWithTheirLeads(t *testing.T) {
 	t.Parallel()
 	timeless(t, func(t *testing.T) {
 		b := setup(t)
-		other := b.connect()
+		other := b.outside()
 		_, err := other.exec(`ALTER TABLE campaign_counts RENAME TO hidden`)
 		b.must(err)
 		release := b.block()
 		_, answer := b.push(t.Context(), leads(0, 5)...)
 		tenant := b.later(1, func(x *tx) error { _, err := x.createTenant("beside"); return err })
-		synctest.Wait()
+		b.waiting(2)
 		release()
 		if err := <-answer; err == nil || saaf.ErrorCode(err) != saaf.Internal {
 			t.Errorf("leads without counts: %v; want an internal error", err)
@@ -334,14 +333,14 @@ func TestDiskInDoubt(t *testing.T) {
 				_, err := b.embedded().conn.exec("PRAGMA foreign_keys = ON")
 				b.must(err)
 				_, before := b.push(t.Context(), leads(0, 1)...)
-				synctest.Wait()
+				b.waiting(1)
 				bad := b.later(1, c.job)
-				synctest.Wait()
+				b.waiting(2)
 				var waiting []<-chan error
 				for n := range 12 { // more than one group
 					waiting = append(waiting, b.bulk(n, nil))
 				}
-				synctest.Wait()
+				b.waiting(14)
 				if err := b.Run(t.Context()); err == nil {
 					t.Error("the writer goes on")
 				}

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/user"
-	"slices"
 	"strings"
 	"time"
 
@@ -60,41 +59,23 @@ func (d dataFlags) inspectStore(ctx context.Context, con *console, mustExist boo
 	return errors.Join(err, <-writer, st.Close())
 }
 
-// How long a command waits for servers to take a change, and how often it looks.
+// How long a command waits for servers to take a change, and how often it looks. One
+// that was killed a moment ago is waited for until it counts as dead, ten seconds.
 const (
-	awaitKeys     = 5 * time.Second
+	awaitKeys     = 15 * time.Second
 	awaitRegistry = 120 * time.Second
 	awaitEvery    = 25 * time.Millisecond
 )
 
-// goneAfter is how long a server may be silent that is taken for alive, on a database
-// that several share. It beats every two seconds.
-const goneAfter = 15 * time.Second
-
-// running are the servers that a change must reach. starting reports that one is there
-// that has not said yet what it answers from.
-func (d dataFlags) running(ctx context.Context, st *store.Store) (list []store.Server, starting bool, err error) {
-	if !st.Shared() {
-		alive, err := store.Serving(d.DataDir)
-		if err != nil || !alive {
-			return nil, false, err
-		}
-		list, err = st.Servers(ctx)
-		return list, len(list) == 0, err
-	}
-	list, err = st.Servers(ctx)
-	return slices.DeleteFunc(list, func(sv store.Server) bool { return time.Since(sv.SeenAt) > goneAfter }), false, err
-}
-
-// awaitServers returns when every server that runs on the store has
-// taken the version and, unless it is 0, answers from the snapshot, or from the one
-// that has replaced it meanwhile. The change itself is stored in any case.
-func (d dataFlags) awaitServers(ctx context.Context, st *store.Store, version int64, snapshot saaf.SnapshotID, limit time.Duration) error {
+// awaitServers returns when every server that runs on the store has taken the
+// version and, unless it is 0, answers from the snapshot, or from the one that has
+// replaced it meanwhile. The change itself is stored in any case.
+func awaitServers(ctx context.Context, st *store.Store, version int64, snapshot saaf.SnapshotID, limit time.Duration) error {
 	deadline := time.Now().Add(limit)
 	tick := time.NewTicker(awaitEvery)
 	defer tick.Stop()
 	for {
-		servers, starting, err := d.running(ctx, st)
+		servers, starting, err := st.Running(ctx)
 		if err != nil || len(servers) == 0 && !starting {
 			return err
 		}

@@ -45,6 +45,15 @@ func cmdSQL(ts *testscript.TestScript, _ bool, args []string) {
 	}
 }
 
+// cmdDatabase: database NAME sets a variable to the URL of a new PostgreSQL database
+// that is empty.
+func cmdDatabase(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: database NAME")
+	}
+	ts.Setenv(args[0], pgtest.Empty(scriptOf(ts).t))
+}
+
 // As long as somebody reads an older state of the database, the log holds what was
 // erased; the erasure is finished as soon as they are through.
 func TestEraseWhileSomebodyReads(t *testing.T) {
@@ -109,7 +118,7 @@ func TestCommandsSign(t *testing.T) {
 		return n
 	}
 	refuse := func(ctx context.Context, st *store.Store) error {
-		return st.RecordRefusal(ctx, saaf.System, map[string]string{"what": "test"})
+		return st.RecordRefusal(ctx, store.Lease{}, saaf.System, map[string]string{"what": "test"})
 	}
 	look := func(context.Context, *store.Store) error { return nil }
 	for _, step := range []struct {

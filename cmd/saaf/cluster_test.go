@@ -170,8 +170,14 @@ func TestServersKnowOfEachOther(t *testing.T) {
 // fastKey makes a key that a load test does not exhaust.
 func (c *cluster) fastKey() string {
 	c.t.Helper()
+	return c.key("--rate-limit", "100000")
+}
+
+// key makes a key.
+func (c *cluster) key(flags ...string) string {
+	c.t.Helper()
 	var key struct{ Key string }
-	out := c.command("--json", "key", "create", "--tenant", c.servers[0].TenantID, "--rate-limit", "100000")
+	out := c.command(append([]string{"--json", "key", "create", "--tenant", c.servers[0].TenantID}, flags...)...)
 	if err := json.Unmarshal(out, &key); err != nil {
 		c.t.Fatal(err)
 	}
@@ -331,4 +337,46 @@ func TestLeaderDies(t *testing.T) {
 		}
 	}
 	checkStored(t, c.api(1, key), camp.ID, workers)
+}
+
+// Two servers work through a pooler that gives them another connection for each
+// transaction, with the setting that the documents name.
+func TestServersBehindAPooler(t *testing.T) {
+	t.Parallel()
+	c := startCluster(t, pgtest.Bouncer(t, pgtest.Empty(t))+"?default_query_exec_mode=exec", 2)
+	key := c.fastKey()
+	c.command("registry", "import", registryFile(t, crashFrom, 1000, func(n int64) bool { return n%3 == 0 }),
+		"--full", "--effective-date", saaf.DateOf(time.Now()).String())
+	camp, err := c.api(0, key).CreateCampaign(t.Context(), client.NewCampaign{Name: "pooled", DialMode: "preview"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	workers := make([]pushed, 4)
+	var group sync.WaitGroup
+	for i := range workers {
+		workers[i] = pushed{next: crashFrom + int64(i)*100, acked: make(map[string]string)}
+		w, api := &workers[i], c.api(i%2, key)
+		group.Go(func() {
+			for n := range 40 {
+				if !w.push(t.Context(), api, camp.ID, []int{1, 4}[n%2]) {
+					t.Error("a push was not answered")
+				}
+			}
+		})
+	}
+	group.Wait()
+	if _, err := c.api(1, key).Suppress(t.Context(), client.NewSuppression{Phone: fmt.Sprint(crashFrom + 1), Reason: "asked"}); err != nil {
+		t.Fatal(err)
+	}
+	stored := storedLeads(t, c.api(1, key), camp.ID)
+	if len(stored) != 400 {
+		t.Errorf("%d leads are stored, want 400", len(stored))
+	}
+	for phone, l := range stored {
+		n := phoneNumber(t, phone)
+		if blocked := n%3 == 0 || n == crashFrom+1; blocked != (l.Status == "dnd") {
+			t.Errorf("%s is %s (%s)", phone, l.Status, l.DNDReason)
+		}
+	}
+	c.command("audit", "verify")
 }

@@ -322,20 +322,33 @@ func TestImportUnderLoad(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer func() { srv.Kill() }()
+	key := fastKey(t, dataDir, srv.TenantID)
+	swapUnderLoad(t, func(args ...string) []byte { return command(t, dataDir, args...) }, client.New(srv.URL, key))
+}
+
+// swapUnderLoad imports full sets and deltas and rolls back, by commands, while leads
+// are pushed to servers. No request fails, none is answered unknown, and every answer
+// is that of the snapshot it names.
+func swapUnderLoad(t *testing.T, command func(args ...string) []byte, servers ...*client.Client) {
+	t.Helper()
 	today := saaf.DateOf(time.Now()).String()
 	const from = 9_400_000_000
 	even := registryFile(t, from, 100_000, func(n int64) bool { return n%2 == 0 })
 	odd := registryFile(t, from, 100_000, func(n int64) bool { return n%2 == 1 })
-	importFile := func(path string) string {
+	other := registryFile(t, 9_300_000_000, 10, func(int64) bool { return true })
+	blocksEven := make(map[string]bool) // snapshot id to what it blocks
+	becomes := func(isEven bool, args ...string) {
 		var made struct{ ID string }
-		if err := json.Unmarshal(command(t, dataDir, "--json", "registry", "import", path, "--full", "--effective-date", today), &made); err != nil {
+		if err := json.Unmarshal(command(append([]string{"--json", "registry"}, args...)...), &made); err != nil {
 			t.Error(err)
 		}
-		return made.ID
+		if was, known := blocksEven[made.ID]; known && was != isEven {
+			t.Errorf("snapshot %s is another one", made.ID)
+		}
+		blocksEven[made.ID] = isEven
 	}
-	blocksEven := map[string]bool{importFile(even): true} // snapshot id to what it blocks
-	api := client.New(srv.URL, fastKey(t, dataDir, srv.TenantID))
-	camp, err := api.CreateCampaign(t.Context(), client.NewCampaign{Name: "swap", DialMode: "preview"})
+	becomes(true, "import", even, "--full", "--effective-date", today)
+	camp, err := servers[0].CreateCampaign(t.Context(), client.NewCampaign{Name: "swap", DialMode: "preview"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -343,6 +356,7 @@ func TestImportUnderLoad(t *testing.T) {
 	answers := make([][]client.Lead, 4)
 	var group sync.WaitGroup
 	for i := range answers {
+		api := servers[i%len(servers)]
 		group.Go(func() {
 			for n := int64(from + i*20_000); ; n++ {
 				select {
@@ -359,23 +373,28 @@ func TestImportUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for i := range 6 {
-		blocksEven[importFile([]string{odd, even}[i%2])] = i%2 == 1
+	for range 2 {
+		becomes(false, "import", odd, "--full", "--effective-date", today)
+		becomes(false, "import", other, "--delta", "--effective-date", today)
+		becomes(false, "rollback", "--reason", "a trial")
+		becomes(true, "import", even, "--full", "--effective-date", today)
 	}
 	close(stop)
 	group.Wait()
-	seen := make(map[string]bool)
-	for _, lead := range slices.Concat(answers...) {
-		if lead.DNDRegistry == nil {
-			t.Fatalf("lead %s has no verdict", lead.Phone)
+	for i, list := range answers {
+		seen := make(map[string]bool)
+		for _, lead := range list {
+			if lead.DNDRegistry == nil {
+				t.Fatalf("lead %s has no verdict: %s", lead.Phone, lead.DNDReason)
+			}
+			seen[lead.DNDRegistry.ID] = true
+			isEven := phoneNumber(t, lead.Phone)%2 == 0
+			if blocked := blocksEven[lead.DNDRegistry.ID] == isEven; blocked == lead.DNDClean {
+				t.Errorf("lead %s: clean is %v, against snapshot %s", lead.Phone, lead.DNDClean, lead.DNDRegistry.ID)
+			}
 		}
-		seen[lead.DNDRegistry.ID] = true
-		isEven := phoneNumber(t, lead.Phone)%2 == 0
-		if blocked := blocksEven[lead.DNDRegistry.ID] == isEven; blocked == lead.DNDClean {
-			t.Errorf("lead %s: clean is %v, against snapshot %s", lead.Phone, lead.DNDClean, lead.DNDRegistry.ID)
+		if len(seen) < 2 {
+			t.Errorf("%d answers came from %d snapshot(s): the test has tested nothing", i, len(seen))
 		}
-	}
-	if len(seen) < 2 {
-		t.Errorf("answers came from %d snapshot(s): the test has tested nothing", len(seen))
 	}
 }

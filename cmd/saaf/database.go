@@ -19,8 +19,8 @@ import (
 type dataFlags struct {
 	DataDir         string `default:"./saaf-data" env:"SAAF_DATA_DIR" placeholder:"DIR" help:"Data directory: the database and the registry snapshots (${default})."`
 	DatabaseURL     string `name:"database-url" env:"SAAF_DATABASE_URL" placeholder:"URL" help:"PostgreSQL database in place of the embedded one, like postgres://saaf@db.internal/saaf."`
-	DatabaseURLFile string `name:"database-url-file" env:"SAAF_DATABASE_URL_FILE" type:"path" placeholder:"FILE" help:"File that holds the database URL: a password in it is seen by nobody who lists processes."`
-	SecretsDir      string `env:"SAAF_SECRETS_DIR" type:"path" placeholder:"DIR" help:"Directory of pepper and signing.pem, the same for all processes on one database (the data directory)."`
+	DatabaseURLFile string `name:"database-url-file" env:"SAAF_DATABASE_URL_FILE" placeholder:"FILE" help:"File that holds the database URL: a password in it is seen by nobody who lists processes."`
+	SecretsDir      string `env:"SAAF_SECRETS_DIR" placeholder:"DIR" help:"Directory of pepper and signing.pem, the same for all processes on one database (the data directory)."`
 }
 
 // database says which database a process works on.
@@ -49,7 +49,7 @@ func (d dataFlags) database() (database, error) {
 // it would hold in the environment: what was typed counts.
 func fileWasNamed(value, valueEnv, file, fileEnv string) bool {
 	env := os.Getenv(fileEnv)
-	return value == os.Getenv(valueEnv) && (env == "" || file != kong.ExpandPath(env))
+	return value == os.Getenv(valueEnv) && (env == "" || file != env && file != kong.ExpandPath(env))
 }
 
 // config is the configuration of a store in the database, for a command.

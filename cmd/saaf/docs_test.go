@@ -107,12 +107,13 @@ func TestUnknownSettings(t *testing.T) {
 		"SAAF_DATA_DIR=x": true, "PATH=x": true, "SAAF_KEY=x": true,
 		"SAAF_SERVICE_HOST=10.0.0.1": true, "SAAF_SERVICE_PORT_HTTP=80": true, "SAAF_PORT=tcp://10.0.0.1:80": true,
 		"SAAF_PORT_80_TCP_ADDR=10.0.0.1":    true,
+		"SAAF_DATABASE_URL=postgres://here": true,
 		"SAAF_SKIP_DND=1":                   false,
 		"saaf_skip_dnd=1":                   false,
 		"SAAF_SERVICE_SKIP_DND=1":           false,
 		"SAAF_PORT_DISABLE_CHECK=1":         false,
 		"SAAF_REGISTRY_CHECK=":              false,
-		"SAAF_DATABASE_URL=postgres://here": false,
+		"SAAF_DATABASE_NAME=saaf":           false,
 	} {
 		if err := knownSettings([]string{env}); (err == nil) != known {
 			t.Errorf("%s: %v", env, err)

@@ -106,6 +106,13 @@ func (s *server) finishErasures(ctx context.Context) error {
 	})
 }
 
+// purge removes the leads of deleted campaigns.
+func (s *server) purge(ctx context.Context) error {
+	return s.store.RunPurge(ctx, func(err error) {
+		s.cfg.Log.Error("leads of deleted campaigns are still there, will be tried again", "error", err)
+	})
+}
+
 // tenantAndPhone reads what several commands are about. Fixed lines count, whatever
 // a deployment accepts: they may have been accepted once.
 func tenantAndPhone(id, number string) (saaf.TenantID, saaf.Phone, error) {

@@ -7,6 +7,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"saaf/dnd"
+	"saaf/scrub"
 )
 
 // progressLine draws how far a long piece of work is, on a terminal and nothing
@@ -50,6 +51,13 @@ func (l *progressLine) finish() {
 	}
 }
 
+// fetching draws how much is there of a file that comes from the database.
+func (l *progressLine) fetching(done, total int64) {
+	l.show("fetching", done, total, func(elapsed time.Duration) string {
+		return "fetching the snapshot " + ofBytes(done, total) + timeLeft(done, total, elapsed)
+	})
+}
+
 // importBar draws the progress of an import.
 type importBar struct{ line progressLine }
 
@@ -57,6 +65,25 @@ func newImportBar(con *console) *importBar { return &importBar{progressLine{con:
 
 func (b *importBar) show(p dnd.Progress) {
 	b.line.show(string(p.Stage), p.BytesDone, p.BytesTotal, func(elapsed time.Duration) string { return importWords(p, elapsed) })
+}
+
+// spreading draws how far the snapshot is on its way to all servers.
+func (b *importBar) spreading(p scrub.SpreadProgress) {
+	b.line.show(string(p.Stage), p.BytesDone, p.BytesTotal, func(elapsed time.Duration) string { return spreadWords(p, elapsed) })
+}
+
+// spreadWords is a snapshot on its way to all servers in words: how many can answer
+// from it, and the machine of the first that cannot.
+func spreadWords(p scrub.SpreadProgress, elapsed time.Duration) string {
+	text := string(p.Stage) + " " + ofBytes(p.BytesDone, p.BytesTotal)
+	if len(p.Waiting) == 0 {
+		return text + timeLeft(p.BytesDone, p.BytesTotal, elapsed)
+	}
+	text += fmt.Sprintf(" on %d/%d, not %.12s", p.Servers-len(p.Waiting), p.Servers, p.Waiting[0].Host)
+	if more := len(p.Waiting) - 1; more > 0 {
+		text += fmt.Sprintf(" +%d", more)
+	}
+	return text
 }
 
 func (b *importBar) finish() { b.line.finish() }

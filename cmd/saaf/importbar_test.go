@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"saaf/dnd"
+	"saaf/scrub"
+	"saaf/store"
 )
 
 // A national registry: 300 million rows, 9.3 GB of text.
@@ -34,6 +36,25 @@ func TestImportWords(t *testing.T) {
 			"2/3 reading 0/800 B, 0 rows at 0/s"},
 	} {
 		if diff := cmp.Diff(c.want, importWords(c.progress, c.elapsed)); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
+func TestSpreadWords(t *testing.T) {
+	t.Parallel()
+	behind := store.Server{Host: "node-3", PID: 4711}
+	for _, c := range []struct {
+		progress scrub.SpreadProgress
+		want     string
+	}{
+		{scrub.SpreadProgress{Stage: scrub.Publishing, BytesDone: 130e6, BytesTotal: 520e6}, "publishing 130.0/520.0 MB, 6s left"},
+		{scrub.SpreadProgress{Stage: scrub.Preparing, BytesDone: 1_040e6, BytesTotal: 1_560e6, Servers: 3, Waiting: []store.Server{behind}},
+			"preparing 1.0/1.6 GB on 2/3, not node-3"},
+		{scrub.SpreadProgress{Stage: scrub.Preparing, BytesTotal: 1_560e6, Servers: 3, Waiting: []store.Server{behind, {}, {}}},
+			"preparing 0.0/1.6 GB on 0/3, not node-3 +2"},
+	} {
+		if diff := cmp.Diff(c.want, spreadWords(c.progress, 2*time.Second)); diff != "" {
 			t.Error(diff)
 		}
 	}
@@ -66,6 +87,11 @@ func TestImportBarFitsATerminal(t *testing.T) {
 	var out bytes.Buffer
 	line := progressLine{con: &console{err: &out, terminal: true}}
 	line.show("x", 1, 1000, func(time.Duration) string { return longest })
+	line.show("y", 1, 1000, func(time.Duration) string {
+		crowd := make([]store.Server, 99)
+		crowd[0] = store.Server{Host: strings.Repeat("long", 30), PID: 4194304}
+		return spreadWords(scrub.SpreadProgress{Stage: scrub.Preparing, BytesDone: 999e9, BytesTotal: 9999e8, Servers: 199, Waiting: crowd}, 999*time.Hour)
+	})
 	for _, line := range regexp.MustCompile(`[\r\n]`).Split(text+out.String(), -1) {
 		if n := utf8.RuneCountInString(line); n >= 80 {
 			t.Errorf("a line of %d columns: %q", n, line)

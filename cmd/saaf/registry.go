@@ -65,7 +65,7 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 	}
 	return c.withStore(ctx, con, false, func(ctx context.Context, st *store.Store) error {
 		bar := newImportBar(con)
-		req.Progress = bar.show
+		req.Progress, req.Spread.Progress = bar.show, bar.spreading
 		res, err := scrub.Import(ctx, st, c.registryDir(), req)
 		bar.finish()
 		switch {
@@ -80,23 +80,22 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 		case err != nil:
 			return err
 		}
+		var late error // the import is done all the same
 		if res.Version != 0 {
-			if err := c.awaitServers(ctx, st, res.Version, res.Snapshot.ID, awaitRegistry); err != nil {
-				return err
-			}
+			late = awaitServers(ctx, st, res.Version, res.Snapshot.ID, awaitRegistry)
 		}
 		view := struct {
 			ID saaf.SnapshotID `json:"id"`
 			*dnd.Report
 		}{res.Snapshot.ID, res.Report}
-		return con.result(view, func(w io.Writer) {
+		return errors.Join(con.result(view, func(w io.Writer) {
 			printReport(w, res.Report)
 			if res.Report.NoOp != 0 {
 				fmt.Fprintf(w, "\nNothing to do: these files are in snapshot %s already, dated %s.\n", res.Report.NoOp, res.Snapshot.EffectiveDate)
 				return
 			}
 			fmt.Fprintf(w, "\nActive: %s, dated %s, %s numbers.\n", res.Snapshot.ID, res.Snapshot.EffectiveDate, thousands(res.Snapshot.Numbers))
-		})
+		}), late)
 	})
 }
 

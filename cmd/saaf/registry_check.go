@@ -39,7 +39,7 @@ func (c *registryCheckCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		view, err := c.activeView(ctx, reg, c.RegistryMaxAge)
+		view, err := c.activeView(ctx, con, st, reg, c.RegistryMaxAge)
 		if err != nil {
 			return err
 		}
@@ -65,8 +65,9 @@ func (c *registryCheckCmd) Run(ctx context.Context, con *console) error {
 	})
 }
 
-// activeView is the active snapshot as a server with this age limit sees it.
-func (d dataFlags) activeView(ctx context.Context, reg saaf.RegistryState, maxAge time.Duration) (*dnd.View, error) {
+// activeView is the active snapshot as a server with this age limit sees it. What is
+// missing here is fetched, where servers share the store.
+func (d dataFlags) activeView(ctx context.Context, con *console, st *store.Store, reg saaf.RegistryState, maxAge time.Duration) (*dnd.View, error) {
 	if err := positiveAge(maxAge); err != nil {
 		return nil, err
 	}
@@ -75,7 +76,13 @@ func (d dataFlags) activeView(ctx context.Context, reg saaf.RegistryState, maxAg
 		return nil, &usageError{"--registry-max-age: " + err.Error()}
 	}
 	if reg.Active != nil {
-		snap, err := scrub.OpenVerified(ctx, d.registryDir(), reg.Active)
+		line := progressLine{con: con}
+		err := scrub.Fetch(ctx, st, d.registryDir(), reg.Active, line.fetching)
+		line.finish()
+		var snap *dnd.Snapshot
+		if err == nil {
+			snap, err = scrub.OpenVerified(ctx, st, d.registryDir(), reg.Active)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("the active snapshot %s cannot be opened, so that servers answer unknown: %w", reg.Active.ID, err)
 		}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -20,7 +21,8 @@ import (
 // in a process of its own, so that neither the memory nor the time of a large
 // import is taken from requests.
 type registryRunImportCmd struct {
-	ID string `arg:"" help:"Import that waits, rimp_..."`
+	ID    string `arg:"" help:"Import that waits, rimp_..."`
+	Fence int64  `required:"" help:"Of the lease under which the server has it done."`
 	dataFlags
 }
 
@@ -30,8 +32,13 @@ func (c *registryRunImportCmd) Run(ctx context.Context, con *console) error {
 		return &usageError{fmt.Sprintf("%q is not the id of an import (rimp_...)", c.ID)}
 	}
 	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
-		return scrub.RunImport(ctx, st, c.registryDir(), scrub.UploadDir(c.DataDir), id, standBack)
+		return scrub.RunImport(ctx, st, c.registryDir(), scrub.UploadDir(c.DataDir), importsLease(c.Fence), id, standBack)
 	})
+}
+
+// importsLease is the lease that the server has which began this process.
+func importsLease(fence int64) store.Lease {
+	return store.Lease{Name: scrub.ImportsLease, Fence: fence}
 }
 
 // childImporter does imports in processes of their own.
@@ -54,7 +61,7 @@ const (
 
 // run does one import. One whose process dies before it has recorded an end is
 // tried again; when the server stops it waits for the next start.
-func (c *childImporter) run(ctx context.Context, id saaf.RegistryImportID) error {
+func (c *childImporter) run(ctx context.Context, l store.Lease, id saaf.RegistryImportID) error {
 	var died error
 	for try := range importTries {
 		if try > 0 {
@@ -64,7 +71,7 @@ func (c *childImporter) run(ctx context.Context, id saaf.RegistryImportID) error
 				return ctx.Err()
 			}
 		}
-		died = c.once(ctx, id)
+		died = c.once(ctx, l, id)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
@@ -83,12 +90,13 @@ func (c *childImporter) run(ctx context.Context, id saaf.RegistryImportID) error
 	problem := fmt.Sprintf("The process of this import died %d times before it was done (%v). The registry stays as it was. "+
 		"Look into the log of the server, above all whether memory or disk ran out, and send the file again.", importTries, died)
 	return errors.Join(fmt.Errorf("given up after %d tries: %w", importTries, died),
-		scrub.GiveUpImport(ctx, c.store, scrub.UploadDir(c.dataDir), id, problem))
+		scrub.GiveUpImport(ctx, c.store, scrub.UploadDir(c.dataDir), l, id, problem))
 }
 
 // once runs the process to its end.
-func (c *childImporter) once(ctx context.Context, id saaf.RegistryImportID) error {
-	cmd := exec.CommandContext(ctx, c.program, "registry", "run-import", id.String(), "--data-dir", c.dataDir)
+func (c *childImporter) once(ctx context.Context, l store.Lease, id saaf.RegistryImportID) error {
+	cmd := exec.CommandContext(ctx, c.program, "registry", "run-import", id.String(),
+		"--fence", strconv.FormatInt(l.Fence, 10), "--data-dir", c.dataDir)
 	cmd.Args[0] = os.Args[0]
 	cmd.Env = c.database.environ(os.Environ())
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
@@ -136,7 +144,7 @@ func (l *logLines) flush() {
 
 // importer is how the server does imports that come over its API; nil for in this
 // process.
-func (s *server) importer() func(context.Context, saaf.RegistryImportID) error {
+func (s *server) importer() func(context.Context, store.Lease, saaf.RegistryImportID) error {
 	if s.cfg.Program == "" {
 		return nil
 	}

@@ -138,7 +138,7 @@ func TestImportProcessDies(t *testing.T) {
 	var im store.RegistryImport
 	err := data.withStore(t.Context(), quiet, true, func(ctx context.Context, st *store.Store) error {
 		c := &childImporter{program: script, dataDir: data.DataDir, store: st, log: slog.New(slog.NewTextHandler(&log, nil))}
-		if err := c.run(ctx, queued.ID); err == nil || !strings.Contains(err.Error(), "given up after 3 tries: signal: killed") {
+		if err := c.run(ctx, store.Lease{}, queued.ID); err == nil || !strings.Contains(err.Error(), "given up after 3 tries: signal: killed") {
 			t.Errorf("run: %v", err)
 		}
 		var err error
@@ -172,7 +172,7 @@ func TestImportStopsWithServer(t *testing.T) {
 		ctx, stop := context.WithCancel(ctx)
 		c := &childImporter{program: script, dataDir: data.DataDir, store: st, log: slog.New(slog.DiscardHandler)}
 		ended := make(chan error, 1)
-		go func() { ended <- c.run(ctx, queued.ID) }()
+		go func() { ended <- c.run(ctx, store.Lease{}, queued.ID) }()
 		eventually(t, "the process starts", func() bool { return startsOf(t, starts) == 1 })
 		stop()
 		if err := <-ended; !errors.Is(err, context.Canceled) {

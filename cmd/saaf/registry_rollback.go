@@ -27,6 +27,7 @@ type rolledBack struct {
 	Numbers       int64           `json:"numbers"`
 	Reason        string          `json:"reason"`
 	Advice        string          `json:"advice,omitempty"`
+	Warnings      []string        `json:"warnings,omitempty"`
 }
 
 func (c *registryRollbackCmd) Run(ctx context.Context, con *console) error {
@@ -37,31 +38,38 @@ func (c *registryRollbackCmd) Run(ctx context.Context, con *console) error {
 	if err := positiveAge(c.RegistryMaxAge); err != nil {
 		return err
 	}
+	var warnings []string
 	return c.withStore(ctx, con, true, func(ctx context.Context, st *store.Store) error {
+		bar := newImportBar(con)
+		how := scrub.Spreading{Progress: bar.spreading, Warn: func(w string) { warnings = append(warnings, w) }}
 		before, err := st.Registry(ctx)
 		if err != nil {
 			return err
 		}
-		active, version, err := scrub.RollBack(ctx, st, c.registryDir(), saaf.By{Actor: actor()}, reason)
+		active, version, err := scrub.RollBack(ctx, st, c.registryDir(), saaf.By{Actor: actor()}, reason, how)
+		bar.finish()
 		if err != nil {
 			return err
 		}
-		if err := c.awaitServers(ctx, st, version, active.ID, awaitRegistry); err != nil {
+		if err := awaitServers(ctx, st, version, active.ID, awaitRegistry); err != nil {
 			return err
 		}
-		view, err := c.activeView(ctx, saaf.RegistryState{Active: &active}, c.RegistryMaxAge)
+		view, err := c.activeView(ctx, con, st, saaf.RegistryState{Active: &active}, c.RegistryMaxAge)
 		if err != nil {
 			return err
 		}
 		f := view.Freshness(time.Now())
 		v := rolledBack{
 			ID: active.ID, Left: before.Active.ID, EffectiveDate: active.EffectiveDate, State: f.State.String(), AgeDays: wholeDays(f.Age),
-			Numbers: active.Numbers, Reason: reason, Advice: scrub.Advice(f),
+			Numbers: active.Numbers, Reason: reason, Advice: scrub.Advice(f), Warnings: warnings,
 		}
 		return con.result(v, func(w io.Writer) {
 			fmt.Fprintf(w, "Active again: %s, dated %s, %s old, %s numbers. It was %s.\n",
 				v.ID, v.EffectiveDate, dayCount(v.AgeDays), thousands(v.Numbers), v.Left)
 			fmt.Fprintln(w, "All unfinished leads are re-checked: those that are on it are blocked at once, those that have left are held.")
+			for _, warning := range v.Warnings {
+				fmt.Fprintf(w, "Warning: %s\n", warning)
+			}
 			if v.Advice != "" {
 				fmt.Fprintln(w, v.Advice)
 			}

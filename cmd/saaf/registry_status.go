@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -34,7 +35,8 @@ type registryStatus struct {
 	AllChecked    bool             `json:"all_leads_checked"`
 	Recheck       *recheckStatus   `json:"recheck"` // null when all leads are checked
 	Advice        string           `json:"advice,omitempty"`
-	Kept          []keptSnapshot   `json:"kept"` // the active one, then those one can go back to
+	Kept          []keptSnapshot   `json:"kept"`              // the active one, then those one can go back to
+	Pending       []saaf.SHA256    `json:"pending,omitempty"` // newest files of snapshots that servers prepare for, before they become active
 	Servers       []registryServer `json:"servers"`
 }
 
@@ -56,9 +58,12 @@ type keptSnapshot struct {
 type registryServer struct {
 	ID       saaf.ServerID   `json:"id"`
 	PID      int             `json:"pid"`
+	Host     string          `json:"host"`
 	Address  string          `json:"address"`
 	Snapshot saaf.SnapshotID `json:"snapshot,omitzero"`
 	Problem  string          `json:"problem,omitempty"`
+	Prepared *bool           `json:"prepared,omitempty"` // for what is pending; absent when nothing is
+	Fetched  int64           `json:"fetched_bytes,omitempty"`
 }
 
 func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
@@ -67,7 +72,7 @@ func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		view, err := c.activeView(ctx, reg, c.RegistryMaxAge)
+		view, err := c.activeView(ctx, con, st, reg, c.RegistryMaxAge)
 		if err != nil {
 			return err
 		}
@@ -88,15 +93,41 @@ func (c *registryStatusCmd) Run(ctx context.Context, con *console) error {
 		for _, s := range kept {
 			v.Kept = append(v.Kept, keptSnapshot{s.ID, s.EffectiveDate, wholeDays(time.Since(s.EffectiveDate.Start())), s.Mode, s.Numbers})
 		}
-		servers, _, err := c.running(ctx, st)
+		if v.Pending, err = pendingSnapshots(ctx, st); err != nil {
+			return err
+		}
+		servers, _, err := st.Running(ctx)
 		if err != nil {
 			return err
 		}
-		for _, sv := range servers {
-			v.Servers = append(v.Servers, registryServer{sv.ID, sv.PID, sv.Address, sv.Snapshot, sv.Problem})
+		for i := range servers {
+			v.Servers = append(v.Servers, showServer(&servers[i], v.Pending))
 		}
 		return con.result(v, func(w io.Writer) { printStatus(w, &v) })
 	})
+}
+
+// pendingSnapshots are the newest files of the snapshots that are about to become the
+// active one.
+func pendingSnapshots(ctx context.Context, st *store.Store) (list []saaf.SHA256, err error) {
+	if !st.Shared() {
+		return nil, nil
+	}
+	uploads, err := st.Uploads(ctx)
+	for _, u := range uploads {
+		if u.Pending {
+			list = append(list, u.SHA256)
+		}
+	}
+	return list, err
+}
+
+func showServer(sv *store.Server, pending []saaf.SHA256) registryServer {
+	v := registryServer{ID: sv.ID, PID: sv.PID, Host: sv.Host, Address: sv.Address, Snapshot: sv.Snapshot, Problem: sv.Problem, Fetched: sv.Fetched}
+	if len(pending) > 0 {
+		v.Prepared = new(!slices.ContainsFunc(pending, func(sha saaf.SHA256) bool { return !sv.HasPrepared(sha) }))
+	}
+	return v
 }
 
 // recheckOf is the re-check that is under way, nil when there is none.
@@ -140,6 +171,9 @@ func printStatus(w io.Writer, v *registryStatus) {
 	for _, k := range v.Kept[min(1, len(v.Kept)):] {
 		rows = append(rows, []string{"kept behind it", fmt.Sprintf("%s, %s dated %s, %s old, %s numbers", k.ID, k.Mode, k.EffectiveDate, dayCount(k.AgeDays), thousands(k.Numbers))})
 	}
+	for _, sha := range v.Pending {
+		rows = append(rows, []string{"pending", sha.String()})
+	}
 	if len(v.Servers) == 0 {
 		rows = append(rows, []string{"servers", "none running"})
 	}
@@ -151,7 +185,13 @@ func printStatus(w io.Writer, v *registryStatus) {
 		if s.Problem != "" {
 			answers += ": " + s.Problem
 		}
-		rows = append(rows, []string{"server", fmt.Sprintf("%s (pid %d) %s", s.Address, s.PID, answers)})
+		switch {
+		case s.Prepared != nil && *s.Prepared:
+			answers += ", has prepared the pending snapshot"
+		case s.Prepared != nil:
+			answers += fmt.Sprintf(", has not prepared the pending snapshot yet (%s bytes fetched)", thousands(s.Fetched))
+		}
+		rows = append(rows, []string{"server", fmt.Sprintf("%s (pid %d on %s) %s", s.Address, s.PID, s.Host, answers)})
 	}
 	for _, row := range rows {
 		fmt.Fprintf(w, "%-17s %s\n", row[0], row[1])

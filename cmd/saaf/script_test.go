@@ -44,20 +44,26 @@ func TestMain(m *testing.M) {
 
 // TestScripts runs the scripts of testdata against the built program, on each engine.
 // They read like documentation: each is one story. Lines that begin with [embedded] or
-// [postgres] are about that engine alone.
+// [postgres] are about that engine alone; whole scripts about PostgreSQL are in
+// testdata/postgres.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	for _, engine := range []pgtest.Engine{pgtest.Embedded, pgtest.Postgres} {
 		t.Run(string(engine), func(t *testing.T) {
 			t.Parallel()
-			runScripts(t, engine)
+			runScripts(t, "testdata", engine)
 		})
 	}
 }
 
-func runScripts(t *testing.T, engine pgtest.Engine) {
+func TestScriptsOfPostgres(t *testing.T) {
+	t.Parallel()
+	runScripts(t, "testdata/postgres", pgtest.Postgres)
+}
+
+func runScripts(t *testing.T, dir string, engine pgtest.Engine) {
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Dir:                 dir,
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(env *testscript.Env) error {
@@ -67,10 +73,11 @@ func runScripts(t *testing.T, engine pgtest.Engine) {
 			}
 			env.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("SAAF_DATA_DIR", filepath.Join(env.WorkDir, "data"))
+			s := &script{t: env.T().(testing.TB)}
 			if engine == pgtest.Postgres {
-				env.Setenv("SAAF_DATABASE_URL", pgtest.Empty(env.T().(testing.TB)))
+				env.Setenv("SAAF_DATABASE_URL", pgtest.Empty(s.t))
 			}
-			env.Values[scriptKey{}] = new(script)
+			env.Values[scriptKey{}] = s
 			return nil
 		},
 		Condition: func(name string) (bool, error) {
@@ -90,6 +97,8 @@ func runScripts(t *testing.T, engine pgtest.Engine) {
 			"cut":   cmdCut,
 			"rows":  cmdRows,
 			"sql":   cmdSQL,
+
+			"database": cmdDatabase,
 		},
 	})
 }
@@ -98,6 +107,7 @@ type scriptKey struct{}
 
 // script is the state of one script: its server and the last answer.
 type script struct {
+	t      testing.TB
 	server *apptest.Server
 	answer []byte
 }

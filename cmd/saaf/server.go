@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -62,6 +63,7 @@ const (
 	drainLimit = 30 * time.Second
 	watchEvery = 250 * time.Millisecond
 	beatEvery  = 2 * time.Second
+	fetchBeat  = 500 * time.Millisecond // while snapshot files are fetched
 )
 
 var (
@@ -144,9 +146,11 @@ func (s *server) start(ctx context.Context) error {
 			return err
 		})
 	}
+	run(s.auth.Run)
 	run(s.scrub.Run)
 	run(s.scrub.RunImports)
-	run(s.store.RunPurge)
+	run(s.purge)
+	run(s.scrub.RunPreparing)
 	run(s.store.RunWriteBack)
 	run(s.finishErasures)
 	run(s.watch)
@@ -242,7 +246,7 @@ func (s *server) register(ctx context.Context) error {
 		PID: os.Getpid(), Host: host, Address: s.listener.Addr().String(),
 		Version: serving.Version, Snapshot: serving.Snapshot, Problem: serving.Problem,
 	}
-	s.row.ID, err = s.store.RegisterServer(ctx, s.row)
+	s.row, err = s.store.RegisterServer(ctx, s.row)
 	return err
 }
 
@@ -259,6 +263,7 @@ func (s *server) watch(ctx context.Context) error {
 		case <-tick.C:
 		}
 		changed, err := s.take(ctx)
+		changed = s.look(time.Since(lastBeat)) || changed
 		sick := s.notReady() != nil
 		if err == nil && (changed || sick || time.Since(lastBeat) >= beatEvery) {
 			lastBeat = time.Now()
@@ -289,7 +294,16 @@ func (s *server) take(ctx context.Context) (changed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	was := s.row
+	changed = s.row.Version != version || s.row.Snapshot != serving.Snapshot || s.row.Problem != serving.Problem
 	s.row.Version, s.row.Snapshot, s.row.Problem = version, serving.Snapshot, serving.Problem
-	return s.row != was, nil
+	return changed, nil
+}
+
+// look notes which snapshots this server could answer from at once, and how far it is
+// with others. It reports whether somebody may wait for the news.
+func (s *server) look(sinceBeat time.Duration) (news bool) {
+	prepared, fetched := s.scrub.Prepared(), s.scrub.Fetched()
+	news = !slices.Equal(prepared, s.row.Prepared) || fetched != s.row.Fetched && sinceBeat >= fetchBeat
+	s.row.Prepared, s.row.Fetched = prepared, fetched
+	return news
 }

@@ -272,13 +272,13 @@ func (c *suppressionRemoveCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		view, err := c.activeView(ctx, reg, c.RegistryMaxAge)
+		view, err := c.activeView(ctx, con, st, reg, c.RegistryMaxAge)
 		if _, usage := errors.AsType[*usageError](err); usage {
 			return err
 		} else if err != nil {
 			// A registry that is damaged says nothing: leads stay blocked until one answers.
 			fmt.Fprintf(con.err, "Note: %v\n", err)
-			if view, err = c.activeView(ctx, saaf.RegistryState{}, c.RegistryMaxAge); err != nil {
+			if view, err = c.activeView(ctx, con, st, saaf.RegistryState{}, c.RegistryMaxAge); err != nil {
 				return err
 			}
 		}

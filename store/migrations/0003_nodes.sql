@@ -3,7 +3,8 @@
 -- what each key has used of its rate.
 
 ALTER TABLE servers ADD COLUMN node     BIGINT NOT NULL DEFAULT 0;
-ALTER TABLE servers ADD COLUMN prepared BLOB; -- SHA-256 of the snapshot file it holds beside the one it answers from
+ALTER TABLE servers ADD COLUMN prepared BLOB; -- SHA-256s, one behind the other: of snapshots that it can answer from at once
+ALTER TABLE servers ADD COLUMN fetched  BIGINT NOT NULL DEFAULT 0; -- bytes that are there of the files it fetches
 
 -- The numbers in the ids. A process makes ids while it has leased one, until the time
 -- that the lease says, by the clock of the database.
@@ -20,9 +21,12 @@ CREATE TABLE nodes (
 CREATE TABLE leases (
   name   TEXT   NOT NULL PRIMARY KEY,
   holder BIGINT NOT NULL, -- the server
-  fence  BIGINT NOT NULL, -- grows whenever another takes it
-  until  BIGINT NOT NULL
+  fence  BIGINT NOT NULL, -- grows whenever it is claimed or given back
+  until  BIGINT NOT NULL  -- by the clock of the database; 0 when it was given back
 );
+
+-- The file of an import lies on the disk of the server that it came to.
+ALTER TABLE registry_imports ADD COLUMN server_id BIGINT NOT NULL DEFAULT 0;
 
 -- The chains of the ledger. A sealed one will not grow: the process that wrote it is
 -- gone, and a checkpoint names its last entry.
@@ -41,6 +45,9 @@ CREATE INDEX chains_unsealed ON chains (writer_id) WHERE sealed = 0;
 -- anew, where a transaction touches one campaign.
 ALTER TABLE deployment ADD COLUMN spread_seq BIGINT NOT NULL DEFAULT 0;
 
+-- What is being moved here from another store, until all of it is there.
+ALTER TABLE deployment ADD COLUMN moving TEXT;
+
 -- Files of snapshots in pieces, until every server that runs has them and for those
 -- that start.
 CREATE TABLE snapshot_blocks (
@@ -50,19 +57,23 @@ CREATE TABLE snapshot_blocks (
   data   BLOB   NOT NULL,
   PRIMARY KEY (sha256, seq)
 );
+--postgres:ALTER TABLE snapshot_blocks ALTER COLUMN data SET STORAGE EXTERNAL; -- compressed already
 
 -- What is being published, and how long the file is. ready is set when all its
--- blocks are there.
+-- blocks are there, pending while it is about to become the active snapshot.
 CREATE TABLE snapshot_uploads (
   sha256     BLOB   NOT NULL PRIMARY KEY,
   bytes      BIGINT NOT NULL,
   base       BLOB,            -- of an overlay: the file it lies over
   ready      BIGINT NOT NULL,
-  created_at BIGINT NOT NULL
+  pending    BIGINT NOT NULL,
+  touched_at BIGINT NOT NULL  -- moves while somebody works on it
 );
 
--- Requests that a key has made, all processes together, in the window.
+-- Requests that keys have made, all processes together, in each minute.
 CREATE TABLE key_usage (
-  key_id BIGINT NOT NULL PRIMARY KEY,
-  used   BIGINT NOT NULL -- ever
+  key_id BIGINT NOT NULL,
+  minute BIGINT NOT NULL, -- since 1970-01-01
+  used   BIGINT NOT NULL,
+  PRIMARY KEY (key_id, minute)
 );

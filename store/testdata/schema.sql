@@ -98,7 +98,7 @@ CREATE TABLE deployment (
   activated_at          BIGINT,
   confirmed_snapshot_id BIGINT,
   id_floor              BIGINT NOT NULL -- highest id of rows that are gone
-, id                   BIGINT, activation           BIGINT NOT NULL DEFAULT 0, confirmed_activation BIGINT NOT NULL DEFAULT 0, sweep_activation     BIGINT NOT NULL DEFAULT 0, sweep_above          BIGINT NOT NULL DEFAULT 0, sweep_done           BIGINT NOT NULL DEFAULT 0, sweep_total          BIGINT NOT NULL DEFAULT 0, sweep_changed        BIGINT NOT NULL DEFAULT 0, suppression_seq      BIGINT NOT NULL DEFAULT 0, scrubs               BIGINT NOT NULL DEFAULT 0, pepper_fingerprint   BLOB, public_key           BLOB, spread_seq BIGINT NOT NULL DEFAULT 0);
+, id                   BIGINT, activation           BIGINT NOT NULL DEFAULT 0, confirmed_activation BIGINT NOT NULL DEFAULT 0, sweep_activation     BIGINT NOT NULL DEFAULT 0, sweep_above          BIGINT NOT NULL DEFAULT 0, sweep_done           BIGINT NOT NULL DEFAULT 0, sweep_total          BIGINT NOT NULL DEFAULT 0, sweep_changed        BIGINT NOT NULL DEFAULT 0, suppression_seq      BIGINT NOT NULL DEFAULT 0, scrubs               BIGINT NOT NULL DEFAULT 0, pepper_fingerprint   BLOB, public_key           BLOB, spread_seq BIGINT NOT NULL DEFAULT 0, moving TEXT);
 
 CREATE TABLE erasures (
   id           BIGINT NOT NULL PRIMARY KEY,
@@ -119,8 +119,10 @@ CREATE INDEX erasures_tenant ON erasures (tenant_id, id);
 CREATE INDEX erasures_unfinished ON erasures (id) WHERE finished_at IS NULL;
 
 CREATE TABLE key_usage (
-  key_id BIGINT NOT NULL PRIMARY KEY,
-  used   BIGINT NOT NULL -- ever
+  key_id BIGINT NOT NULL,
+  minute BIGINT NOT NULL, -- since 1970-01-01
+  used   BIGINT NOT NULL,
+  PRIMARY KEY (key_id, minute)
 );
 
 CREATE TABLE leads (
@@ -149,8 +151,8 @@ CREATE INDEX leads_suppressed ON leads (campaign_id, id) WHERE reason = 5;
 CREATE TABLE leases (
   name   TEXT   NOT NULL PRIMARY KEY,
   holder BIGINT NOT NULL, -- the server
-  fence  BIGINT NOT NULL, -- grows whenever another takes it
-  until  BIGINT NOT NULL
+  fence  BIGINT NOT NULL, -- grows whenever it is claimed or given back
+  until  BIGINT NOT NULL  -- by the clock of the database; 0 when it was given back
 );
 
 CREATE TABLE ledger (
@@ -200,7 +202,7 @@ CREATE TABLE registry_imports (
   snapshot_id    BIGINT,
   created_at     BIGINT NOT NULL,
   finished_at    BIGINT
-);
+, server_id BIGINT NOT NULL DEFAULT 0);
 
 CREATE TABLE schema_migrations (
 		  name       TEXT   NOT NULL PRIMARY KEY,
@@ -218,7 +220,7 @@ CREATE TABLE servers (
   version     BIGINT NOT NULL,
   snapshot_id BIGINT,
   problem     TEXT   NOT NULL -- why the active snapshot is not served; empty when all is well
-, node     BIGINT NOT NULL DEFAULT 0, prepared BLOB);
+, node     BIGINT NOT NULL DEFAULT 0, prepared BLOB, fetched  BIGINT NOT NULL DEFAULT 0);
 
 CREATE TABLE snapshot_blocks (
   sha256 BLOB   NOT NULL, -- of the whole file
@@ -243,7 +245,8 @@ CREATE TABLE snapshot_uploads (
   bytes      BIGINT NOT NULL,
   base       BLOB,            -- of an overlay: the file it lies over
   ready      BIGINT NOT NULL,
-  created_at BIGINT NOT NULL
+  pending    BIGINT NOT NULL,
+  touched_at BIGINT NOT NULL  -- moves while somebody works on it
 );
 
 CREATE TABLE snapshots (

@@ -1,0 +1,82 @@
+package store
+
+import (
+	"testing"
+	"time"
+
+	"saaf"
+)
+
+// leave puts a number on the tenant's list as a process does that ends before any
+// campaign has taken it.
+func (b *bundle) leave(p saaf.Phone) {
+	b.t.Helper()
+	b.must(b.write(b.ctx, everything, 1, func(x *tx) error {
+		_, err := x.suppress(b.tenant, saaf.Live, &NewSuppression{Scope: saaf.TenantScope, Phone: p}, asha)
+		return err
+	}))
+}
+
+// What a process leaves that ends between a change of the lists and the leads it
+// concerns is done by another, however many changes others make meanwhile.
+func TestSpreadLeft(t *testing.T) {
+	t.Parallel()
+	timeless(t, func(t *testing.T) {
+		b := setup(t)
+		snap := b.activate(20_000)
+		other := b.newCampaign(b.tenant, saaf.Live)
+		var ids []saaf.LeadID
+		for n := range 6 {
+			ids = append(ids, b.addTo(b.tenant, saaf.Live, b.campaign, phone(n), snap))
+			b.addTo(b.tenant, saaf.Live, other, phone(n), snap)
+		}
+		blocked := func() (n int64) {
+			return b.number(`SELECT count(*) FROM leads WHERE status = $1 AND reason = $2`, saaf.LeadDND, saaf.Suppressed)
+		}
+		spread := func(want int) {
+			t.Helper()
+			if n, err := b.SpreadLeft(t.Context(), Lease{}, b.now(), saaf.SourceFile, finding(verdict(saaf.NotRegistered, snap))); err != nil || n != want {
+				t.Errorf("%d changes were left, %v; want %d", n, err, want)
+			}
+		}
+		spread(0)
+		b.leave(phone(0))
+		lifted := b.suppress(saaf.TenantScope, 0, phone(5))[0] // and takes its own leads
+		if n := blocked(); n != 2 {
+			t.Fatalf("%d leads are blocked; want the 2 of the change that was not left", n)
+		}
+		b.pass(spreadGrace - time.Millisecond)
+		spread(0) // it may be under way
+		b.pass(time.Millisecond)
+		b.suppress(saaf.TenantScope, 0, phone(1)) // while others go on
+		b.leave(phone(2))
+		spread(2)
+		if n := blocked(); n != 2*3 {
+			t.Errorf("%d leads are blocked; want 6", n)
+		}
+		b.pass(spreadGrace)
+		spread(2)
+		if n := blocked(); n != 2*4 {
+			t.Errorf("%d leads are blocked; want 8", n)
+		}
+		b.pass(spreadGrace)
+		spread(0)
+
+		// Changes that end a suppression are spread too.
+		b.must(b.write(t.Context(), everything, 1, func(x *tx) error {
+			return x.end(&lifted.Suppression, "lifted", saaf.SourceFile, asha, "over", finding(verdict(saaf.NotRegistered, snap)))
+		}))
+		if l := b.lead(b.campaign, ids[5]); l.Status != saaf.LeadDND {
+			t.Errorf("it is %s before anybody has judged it", l.Status)
+		}
+		b.pass(spreadGrace)
+		spread(1)
+		if l := b.lead(b.campaign, ids[5]); l.Status != saaf.LeadHeld || l.Verdict.Reason != saaf.HeldAfterBlock {
+			t.Errorf("it is %s, %s", l.Status, l.Verdict.Reason)
+		}
+		for _, c := range []saaf.CampaignID{b.campaign, other} {
+			b.checkCounts(c)
+		}
+		b.checkIndex()
+	})
+}
