@@ -109,6 +109,8 @@ var onPostgres = map[string]string{
 	"TestNodeNumberIsLost":                theNodes,
 	"TestServerGoesAway":                  theLink,
 	"TestServerStaysAway":                 theLink,
+	"TestPushesDoNotOvertakeChanges":      theOthers,
+	"TestPausedTransactionIsOver":         theLink,
 }
 
 const (
