@@ -86,6 +86,7 @@ const (
 // partitioned or not.
 var onPostgres = map[string]string{
 	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",
+	"TestBadURLIsNotRepeated":             "reads a URL, without any database",
 	"TestClaimsAtOnce":                    theOthers,
 	"TestServersBesideEachOther":          theOthers,
 	"TestBarrierOverProcesses":            theOthers,
@@ -101,6 +102,7 @@ var onPostgres = map[string]string{
 	"TestChangesWaitForPushes":            "one writer does nothing beside another; with several it does not matter where rows are",
 	"TestDeadlock":                        theLink,
 	"TestIsolationIsOurs":                 theLink,
+	"TestSuppressAgainSpreads":            "a change of the lists and its leads are one transaction where one can touch all campaigns",
 	"TestSpreadLeft":                      "a change of the lists and its leads are one transaction where one can touch all campaigns",
 	"TestNodeNumbers":                     theNodes,
 	"TestNodeNumberIsLost":                theNodes,
