@@ -60,11 +60,11 @@ func connectPostgres(ctx context.Context, s *Store) (*postgres, error) {
 }
 
 // withoutURL is why a URL cannot be read, without a word of it: where it cannot be
-// read, nobody knows which part is the password.
+// read, nobody knows which part is the password, and what the driver masks is a guess.
 func withoutURL(err error) string {
 	text := err.Error()
-	if wrong, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
-		return strings.ReplaceAll(text, "cannot parse `"+wrong.ConnString+"`: ", "")
+	if _, wrong := errors.AsType[*pgconn.ParseConfigError](err); wrong {
+		return strings.TrimPrefix(text[strings.LastIndex(text, "`")+1:], ": ")
 	}
 	return text
 }
