@@ -44,3 +44,31 @@ func TestBadURLIsNotRepeated(t *testing.T) {
 		}
 	}
 }
+
+// A database that answers and is of no use is not called one that cannot be reached.
+func TestUselessDatabaseIsExplained(t *testing.T) {
+	t.Parallel()
+	server := pgtest.New(t, pgtest.Options{})
+	empty := server.Empty(t)
+	do := func(sql string) {
+		t.Helper()
+		if _, err := pgtest.Exec(t.Context(), empty, sql); err != nil {
+			t.Fatal(err)
+		}
+	}
+	as := func(user string) string { return strings.Replace(empty, "saaf@", user+"@", 1) }
+	opens := func(url, say string) {
+		t.Helper()
+		_, err := Open(t.Context(), Config{Dir: t.TempDir(), URL: url})
+		if err == nil || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "try again") {
+			t.Errorf("%s: %v, want %q", url, err, say)
+		}
+	}
+	opens(as("nobody"), "does not let in the user")
+	opens(empty+"_missing", "there is no such database")
+	do(`CREATE ROLE guest LOGIN`)
+	opens(as("guest"), "too few rights")
+	do(`ALTER ROLE guest SET default_transaction_read_only = on`)
+	do(`GRANT ALL ON SCHEMA public TO guest`)
+	opens(as("guest"), "takes no writes")
+}
