@@ -88,7 +88,9 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
+	"TestUselessDatabaseIsExplained":      "a setting of the server, for which it does not matter where rows are",
 	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",
+	"TestBadURLIsNotRepeated":             "reads a URL, without any database",
 	"TestClaimsAtOnce":                    theOthers,
 	"TestServersBesideEachOther":          theOthers,
 	"TestBarrierOverProcesses":            theOthers,
@@ -104,6 +106,7 @@ var onPostgres = map[string]string{
 	"TestChangesWaitForPushes":            "one writer does nothing beside another; with several it does not matter where rows are",
 	"TestDeadlock":                        theLink,
 	"TestIsolationIsOurs":                 theLink,
+	"TestSuppressAgainSpreads":            "a change of the lists and its leads are one transaction where one can touch all campaigns",
 	"TestSpreadLeft":                      "a change of the lists and its leads are one transaction where one can touch all campaigns",
 	"TestNodeNumbers":                     theNodes,
 	"TestNodeNumberIsLost":                theNodes,

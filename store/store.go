@@ -89,7 +89,7 @@ func (c *Config) setDefaults() {
 		c.retryFor = retryFor
 	}
 	if c.idleFor <= 0 {
-		c.idleFor = transactionLimit
+		c.idleFor = idleLimit
 	}
 	if c.QueueSingles <= 0 {
 		c.QueueSingles = 4096
