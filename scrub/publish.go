@@ -37,6 +37,27 @@ func publish(ctx context.Context, st *store.Store, dir string, snap *saaf.Snapsh
 	return nil
 }
 
+// PublishKept puts the files of all snapshots that are kept into a store that servers
+// share, from the directory of one that was moved there. What cannot be published is a
+// warning: until the registry is imported again nobody answers from it.
+func PublishKept(ctx context.Context, st *store.Store, dir string, progress func(done, total int64)) (snapshots int, warnings []string, err error) {
+	kept, err := Kept(ctx, st, dir)
+	if err != nil {
+		return 0, nil, err
+	}
+	for i := range kept {
+		switch err := publish(ctx, st, dir, &kept[i], progress); {
+		case err == nil:
+			snapshots++
+		case errors.Is(err, os.ErrNotExist) || errors.Is(err, errOtherFile):
+			warnings = append(warnings, fmt.Sprintf("snapshot %s: %v", kept[i].ID, err))
+		default:
+			return snapshots, warnings, err
+		}
+	}
+	return snapshots, warnings, nil
+}
+
 // published are the files that the store has whole.
 func published(ctx context.Context, st *store.Store) (map[saaf.SHA256]bool, error) {
 	var list []store.SnapshotUpload

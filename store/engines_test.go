@@ -63,6 +63,9 @@ var embeddedOnly = map[string]string{
 	"TestMoveRefuses":                          theMove,
 	"TestMoveKeepsWritersOut":                  theMove,
 	"TestEveryTableIsMoved":                    theMove,
+	"TestDistribution":                         "about the statements for a cluster, of a database that it makes itself",
+	"TestDistributionGoesOn":                   "about the statements for a cluster, of a database that it makes itself",
+	"TestDistributeWithoutACluster":            "makes its database itself",
 	"TestDeletionCountsItsLeads":               "a deletion shares a transaction with a push; elsewhere it is alone in its campaign",
 	"TestPurgeWaitsWhenTheStoreIsBusy":         "about a pause of the purge, which lasts seconds without a bubble and is the same code",
 	"TestWorkEndsWithItsLease":                 "blocks the one writer, so that nothing is renewed",
@@ -106,6 +109,8 @@ var onPostgres = map[string]string{
 	"TestNodeNumberIsLost":                theNodes,
 	"TestServerGoesAway":                  theLink,
 	"TestServerStaysAway":                 theLink,
+	"TestPushesDoNotOvertakeChanges":      theOthers,
+	"TestPausedTransactionIsOver":         theLink,
 }
 
 const (

@@ -63,6 +63,9 @@ func (s *Store) readSecrets(conn session) error {
 		return errHalfMoved
 	}
 	fresh := fingerprint == nil
+	if fresh && s.cfg.MustExist && s.engine.shared() {
+		return ErrNoStore // there are its tables, and nothing is in them
+	}
 	if s.secrets.pepper, err = readPepper(filepath.Join(s.cfg.Secrets, pepperName), fresh); err != nil {
 		return err
 	}

@@ -51,12 +51,18 @@ func (d dataFlags) inspectStore(ctx context.Context, con *console, mustExist boo
 			fmt.Fprintf(con.err, "Note: %s\n", note)
 		}
 	}
+	err = running(ctx, st, func(ctx context.Context) error { return fn(ctx, st) })
+	return errors.Join(err, st.Close())
+}
+
+// running runs fn while the writer of the store runs.
+func running(ctx context.Context, st *store.Store, fn func(context.Context) error) error {
 	writerCtx, stop := context.WithCancel(context.WithoutCancel(ctx))
 	writer := make(chan error, 1)
 	go func() { writer <- st.Run(writerCtx) }()
-	err = fn(ctx, st)
+	err := fn(ctx)
 	stop()
-	return errors.Join(err, <-writer, st.Close())
+	return errors.Join(err, <-writer)
 }
 
 // How long a command waits for servers to take a change, and how often it looks. One

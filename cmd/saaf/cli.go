@@ -26,6 +26,7 @@ type cli struct {
 	Suppression suppressionCmd `cmd:"" help:"Opt-out lists: numbers that are blocked whatever the registry says."`
 	Audit       auditCmd       `cmd:"" help:"Verify the ledger of decisions, and take evidence about one number out of it."`
 	Erase       eraseCmd       `cmd:"" help:"Delete a person's leads and phone number; the evidence and the opt-outs stay."`
+	Migrate     migrateCmd     `cmd:"" help:"Move an embedded store into a PostgreSQL database; spread one over a Citus cluster."`
 	Campaign    campaignCmd    `cmd:"" help:"Create and list campaigns, through the API."`
 	Lead        leadCmd        `cmd:"" help:"Push leads, through the API."`
 	Bench       benchCmd       `cmd:"" help:"Measure saaf against its limits on this machine."`

@@ -17,7 +17,12 @@ import (
 
 // dataFlags name the store of a command that works on it directly.
 type dataFlags struct {
-	DataDir         string `default:"./saaf-data" env:"SAAF_DATA_DIR" placeholder:"DIR" help:"Data directory: the database and the registry snapshots (${default})."`
+	DataDir string `default:"./saaf-data" env:"SAAF_DATA_DIR" placeholder:"DIR" help:"Data directory: the database and the registry snapshots (${default})."`
+	databaseFlags
+}
+
+// databaseFlags name a database that takes the place of the embedded one.
+type databaseFlags struct {
 	DatabaseURL     string `name:"database-url" env:"SAAF_DATABASE_URL" placeholder:"URL" help:"PostgreSQL database in place of the embedded one, like postgres://saaf@db.internal/saaf."`
 	DatabaseURLFile string `name:"database-url-file" env:"SAAF_DATABASE_URL_FILE" placeholder:"FILE" help:"File that holds the database URL: a password in it is seen by nobody who lists processes."`
 	SecretsDir      string `env:"SAAF_SECRETS_DIR" placeholder:"DIR" help:"Directory of pepper and signing.pem, the same for all processes on one database (the data directory)."`
@@ -30,7 +35,7 @@ type database struct {
 }
 
 // database reads which database the flags name.
-func (d dataFlags) database() (database, error) {
+func (d databaseFlags) database() (database, error) {
 	db := database{url: strings.TrimSpace(d.DatabaseURL), secrets: d.SecretsDir}
 	if d.DatabaseURLFile == "" || db.url != "" && !fileWasNamed(d.DatabaseURL, "SAAF_DATABASE_URL", d.DatabaseURLFile, "SAAF_DATABASE_URL_FILE") {
 		return db, nil

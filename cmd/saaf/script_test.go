@@ -118,8 +118,10 @@ func scriptOf(ts *testscript.TestScript) *script { return ts.Value(scriptKey{}).
 // sets URL, and on the first start TENANT, LIVE and TEST, and KEY to the live
 // key. ! serve expects that it does not start and leaves the words on stderr.
 func cmdServe(ts *testscript.TestScript, neg bool, args []string) {
-	if url := ts.Getenv("SAAF_DATABASE_URL"); url != "" {
-		args = append([]string{"--database-url", url}, args...)
+	for flag, name := range map[string]string{"--database-url": "SAAF_DATABASE_URL", "--secrets-dir": "SAAF_SECRETS_DIR"} {
+		if value := ts.Getenv(name); value != "" {
+			args = append([]string{flag, value}, args...)
+		}
 	}
 	s, err := apptest.Start(binary, ts.Getenv("SAAF_DATA_DIR"), args...)
 	if neg {
