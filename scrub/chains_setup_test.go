@@ -2,8 +2,12 @@ package scrub
 
 import (
 	"crypto/ed25519"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
+	"os"
+	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -42,9 +46,19 @@ type grownChain struct {
 	over bool // it was named for the last time
 }
 
+// newHistory is one that the key of the store signs.
 func (b *bundle) newHistory(f fatal) *history {
-	return &history{fatal: f, deployment: b.store.Deployment(), key: ed25519.NewKeyFromSeed(make([]byte, ed25519.SeedSize)),
-		now: time.Date(2026, 11, 25, 4, 0, 0, 0, time.UTC)}
+	f.Helper()
+	text, err := os.ReadFile(filepath.Join(b.data, "signing.pem"))
+	if err != nil {
+		f.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		f.Fatal(err)
+	}
+	return &history{fatal: f, deployment: b.store.Deployment(), key: key.(ed25519.PrivateKey), now: time.Date(2026, 11, 25, 4, 0, 0, 0, time.UTC)}
 }
 
 func (h *history) public() ed25519.PublicKey { return h.key.Public().(ed25519.PublicKey) }
@@ -216,10 +230,18 @@ func (b *burglar) put(h *history) {
 	all.Queue("BEGIN")
 	all.Queue("DELETE FROM ledger")
 	all.Queue("DELETE FROM checkpoints")
+	all.Queue("DELETE FROM chains")
 	for i := range h.entries {
 		e := &h.entries[i]
 		all.Queue("INSERT INTO ledger ("+ledgerRow+") VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
 			int64(e.Campaign), int64(e.ID), int64(e.Tenant), e.Writer, e.Seq, e.Head, append([]byte{}, e.Body...), e.Hash[:])
+	}
+	for _, c := range h.chains {
+		sealed := int64(0)
+		if c.over {
+			_, sealed = h.named(c.head.Writer)
+		}
+		all.Queue("INSERT INTO chains (writer_id, server_id, opened_at, sealed) VALUES ($1, 0, 0, $2)", c.head.Writer, sealed)
 	}
 	for _, c := range h.signed {
 		all.Queue("INSERT INTO checkpoints (seq, text, signature) VALUES ($1, $2, $3)", c.Seq, c.Text, c.Signature)

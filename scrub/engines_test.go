@@ -14,7 +14,7 @@ const (
 	daysPass = "days pass in it by a clock that jumps, which a server has no part in"
 	mends    = "where servers share a store a spoilt file comes from there again: see heal_test.go"
 	itsOwn   = "it makes a database on PostgreSQL itself, whatever the engine"
-	damages  = "it damages rows of SQLite; those of PostgreSQL are damaged in the tests of store and in audit_tampered.txtar"
+	damages  = "it damages rows of SQLite; those of PostgreSQL are damaged in chains_test.go"
 )
 
 var embeddedOnly = map[string]string{

@@ -106,23 +106,13 @@ func Verify(ctx context.Context, st *store.Store, o VerifyOptions) (VerifyReport
 		v.key = st.PublicKey()
 	}
 	v.report = VerifyReport{Deployment: st.Deployment(), PublicKey: saaf.EncodeKey(v.key), Chains: []VerifiedChain{}, Problems: []Problem{}}
-	err := st.Frozen(ctx, func(st *store.Store) (err error) {
+	err := st.Frozen(ctx, func(st *store.Store) error {
 		v.st = st
-		if v.progress.OfEntries, err = st.LedgerSize(ctx); err != nil {
-			return err
-		}
-		v.openLodged()
-		return v.walk(ctx)
+		return v.read(ctx)
 	})
 	v.listChains()
 	if err != nil {
 		return v.report, err
-	}
-	// Leads are held against entries that do not change: that needs no frozen state.
-	if v.st = st; !o.SkipLeads {
-		if err := v.leads(ctx); err != nil {
-			return v.report, err
-		}
 	}
 	// Whoever looks for what was changed begins with the entries.
 	slices.SortStableFunc(v.report.Problems, func(a, b Problem) int { return cmp.Compare(min(b.Seq, 1), min(a.Seq, 1)) })
@@ -143,6 +133,18 @@ type verifier struct {
 	chains   map[int64]*chain // by the writer
 	signed   checkpointWalk
 	lodged   []lodgedCheckpoint
+}
+
+// read reads everything.
+func (v *verifier) read(ctx context.Context) (err error) {
+	if v.progress.OfEntries, err = v.st.LedgerSize(ctx); err != nil {
+		return err
+	}
+	v.openLodged()
+	if err := v.walk(ctx); err != nil || v.opts.SkipLeads {
+		return err
+	}
+	return v.leads(ctx)
 }
 
 func (v *verifier) problem(p Problem) { v.report.Problems = append(v.report.Problems, p) }

@@ -269,7 +269,7 @@ func (c *auditExportCmd) write(con *console, ev *scrub.Evidence) error {
 type checkpointView struct {
 	Seq     int64       `json:"seq"`
 	At      string      `json:"at"`
-	Entries int64       `json:"entries"` // that it signs
+	Entries int64       `json:"entries"` // that it signs, with those of chains that have ended
 	Hash    saaf.SHA256 `json:"hash"`
 	Printed string      `json:"printed"` // what saaf audit verify --checkpoint reads
 }
@@ -300,6 +300,7 @@ func listCheckpoints(ctx context.Context, con *console, st *store.Store) error {
 		PublicKey   string           `json:"public_key"`
 		Checkpoints []checkpointView `json:"checkpoints"`
 	}{saaf.EncodeKey(st.PublicKey()), []checkpointView{}}
+	signed, entries := map[int64]int64{}, int64(0) // up to which seq of each chain, those too that have ended; and together
 	for after := int64(0); ; {
 		page, err := st.CheckpointsAfter(ctx, after)
 		if err != nil {
@@ -313,11 +314,12 @@ func listCheckpoints(ctx context.Context, con *console, st *store.Store) error {
 			if err != nil {
 				return fmt.Errorf("checkpoint %d: %w; saaf audit verify says more", page[i].Seq, err)
 			}
-			v := checkpointView{Seq: c.Seq, At: c.At.Format(web.TimeLayout), Hash: page[i].Hash(), Printed: page[i].String()}
 			for _, head := range c.Heads {
-				v.Entries += head.Seq
+				entries += head.Seq - signed[head.Writer]
+				signed[head.Writer] = head.Seq
 			}
-			view.Checkpoints = append(view.Checkpoints, v)
+			view.Checkpoints = append(view.Checkpoints, checkpointView{Seq: c.Seq, At: c.At.Format(web.TimeLayout), Entries: entries,
+				Hash: page[i].Hash(), Printed: page[i].String()})
 		}
 		after = page[len(page)-1].Seq
 	}
