@@ -65,6 +65,7 @@ var embeddedOnly = map[string]string{
 	"TestEveryTableIsMoved":                    theMove,
 	"TestDistribution":                         "about the statements for a cluster, of a database that it makes itself",
 	"TestDistributionGoesOn":                   "about the statements for a cluster, of a database that it makes itself",
+	"TestDistribute":                           "about the statements for a cluster, of a database that it makes itself",
 	"TestDistributeWithoutACluster":            "makes its database itself",
 	"TestDeletionCountsItsLeads":               "a deletion shares a transaction with a push; elsewhere it is alone in its campaign",
 	"TestPurgeWaitsWhenTheStoreIsBusy":         "about a pause of the purge, which lasts seconds without a bubble and is the same code",
