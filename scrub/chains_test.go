@@ -445,6 +445,108 @@ func TestVerifyFindsEveryByteOfSeveralChains(t *testing.T) {
 	}
 }
 
+// overlapping is a history in which a chain was read two checkpoints further when the
+// first one is seen to be whole.
+func (b *bundle) overlapping(t *testing.T) *history {
+	h := b.newHistory(t)
+	one, two := h.begin(), h.begin()
+	h.enter(one, time.Minute)
+	h.enter(two, 0)
+	h.sign()
+	for n := range 2 {
+		h.enter(one, time.Duration(30-n)*time.Second)
+		h.sign()
+	}
+	h.now = h.now.Add(time.Minute)
+	h.enter(one, 0)
+	h.enter(two, 0)
+	h.sign()
+	return h
+}
+
+// What the other tests of this file would find by chance.
+func TestVerifySeveralChainsToTheLetter(t *testing.T) {
+	t.Parallel()
+	b := share(t).burgle()
+	for what, c := range map[string]struct {
+		do   func(h *history)
+		want *Problem
+		says string
+	}{
+		"nothing": {func(*history) {}, nil, ""},
+		"a chain ends and is named again": {func(h *history) {
+			c := &h.checkpoints[1]
+			c.Heads = c.Heads[:1]
+			h.remove(h.chains[1].head.Writer, 2)
+			h.checkpoints = h.checkpoints[:3]
+		}, &Problem{Checkpoint: 3}, "which had ended with checkpoint 1"},
+		"a chain twice":                  {func(h *history) { c := &h.checkpoints[1]; c.Heads[1] = c.Heads[0] }, &Problem{Checkpoint: 2}, "names chains twice"},
+		"chains in another order":        {func(h *history) { slices.Reverse(h.checkpoints[1].Heads) }, &Problem{Checkpoint: 2}, "not in their order"},
+		"nothing of a chain":             {func(h *history) { h.checkpoints[0].Heads[1].Seq = 0 }, &Problem{Checkpoint: 1}, "signed less"},
+		"less than before":               {func(h *history) { h.checkpoints[2].Heads[0] = h.checkpoints[0].Heads[0] }, &Problem{Checkpoint: 3}, "signed less"},
+		"another entry than was passed":  {func(h *history) { h.checkpoints[1].Heads[0].Hash[7]++ }, &Problem{Checkpoint: 2, Writer: 1, Seq: 2}, "written anew behind seq 1"},
+		"another id than was passed":     {func(h *history) { h.checkpoints[1].Heads[0].Entry++ }, &Problem{Checkpoint: 2, Writer: 1, Seq: 2}, "written anew behind seq 1"},
+		"another entry than stands last": {func(h *history) { h.checkpoints[3].Heads[0].Hash[7]++ }, &Problem{Checkpoint: 4, Writer: 1, Seq: 4}, "written anew behind seq 3"},
+		"two entries with one id": {func(h *history) {
+			c := h.begin()
+			h.enter(c, 0)
+			e := &h.entries[len(h.entries)-1]
+			e.ID = h.entries[len(h.entries)-2].ID
+			h.write(e, saaf.SHA256{})
+		}, anywhere, "another entry with its id"},
+		"a chain without its beginning": {func(h *history) {
+			c := h.begin()
+			c.head.Seq = 1
+			h.enter(c, 0)
+		}, &Problem{Writer: 3, Seq: 1}, "behind seq 0 stands an entry with seq 2"},
+		"a checkpoint of a clock that is far ahead": {func(h *history) {
+			h.checkpoints[3].At = h.now.AddDate(1, 0, 0)
+			h.now = h.now.Add(time.Minute)
+			h.enter(h.begin(), 0)
+			h.sign()
+			h.now = h.now.Add(time.Minute)
+			h.enter(h.begin(), 0)
+		}, nil, ""},
+		"a chain that a clock puts an hour behind": {func(h *history) {
+			h.enter(h.begin(), time.Hour)
+			h.sign()
+			h.enter(h.begin(), time.Hour)
+		}, nil, ""},
+		"a chain that a clock puts far behind": {func(h *history) {
+			h.enter(h.begin(), time.Hour+time.Second)
+		}, &Problem{Writer: 3, Seq: 1}, "its chain is older than checkpoint 4, which does not name it: the chain was inserted, or the clock of its process was more than 1h0m0s behind"},
+		"the same, and signed": {func(h *history) {
+			h.enter(h.begin(), time.Hour+time.Second)
+			h.sign()
+		}, &Problem{Writer: 3, Seq: 1, Checkpoint: 5}, "its chain is older than checkpoint 4"},
+		"two chains that are cut": {func(h *history) {
+			h.remove(h.chains[0].head.Writer, 4)
+			h.remove(h.chains[1].head.Writer, 2)
+		}, &Problem{Writer: 1, Seq: 4, Checkpoint: 4}, "the chain ends with seq 3, and entries up to seq 4 were signed"},
+	} {
+		h := b.overlapping(t)
+		c.do(h)
+		h.resign(0)
+		rep, p := b.finds(h)
+		if c.want == nil {
+			if p != nil || rep.Checkpoints != int64(len(h.checkpoints)) {
+				t.Errorf("%s: %v, %d checkpoints", what, p, rep.Checkpoints)
+			}
+			continue
+		}
+		writer := int64(0)
+		if n := c.want.Writer; n > 0 {
+			writer = h.chains[n-1].head.Writer
+		}
+		if p == nil || !strings.Contains(p.What, c.says) || c.want != anywhere && (p.Writer != writer || p.Seq != c.want.Seq || p.Checkpoint != c.want.Checkpoint) {
+			t.Errorf("%s: found %+v, want %+v", what, p, c.want)
+		}
+		if what == "two chains that are cut" && (len(rep.Problems) != 2 || rep.Problems[1].Writer != h.chains[1].head.Writer || rep.Problems[1].Seq != 2) {
+			t.Errorf("%s: %v", what, rep.Problems)
+		}
+	}
+}
+
 // Who cuts the newest checkpoint too is found by one that was lodged; it names the chain
 // of its newest entry.
 func TestVerifySeveralChainsAgainstLodged(t *testing.T) {

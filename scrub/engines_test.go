@@ -30,7 +30,8 @@ var embeddedOnly = map[string]string{
 	"TestVerifyLooksForTheEntriesOfLeads":   damages,
 
 	"TestNothingIsPublishedAlone":    "about the embedded store alone",
-	"TestTwoImportsAtOnce":           "where servers share a store, files that came to nothing stay for an hour: see publish_test.go",
+	"TestShelfHoldsWhatIsInUse":      "about the embedded store alone",
+	"TestSweepWithoutTheOldSnapshot": mends,
 	"TestImportMendsASpoiltFile":     mends,
 	"TestRollBackToADamagedSnapshot": mends,
 	"TestImportOfMissingFiles":       mends,

@@ -51,7 +51,9 @@ func TestTwoImportsAtOnce(t *testing.T) {
 			if diff := cmp.Diff(&won.Snapshot, b.state().Active, cmpopts.EquateEmpty()); diff != "" {
 				t.Error("active is another one:", diff)
 			}
-			if names := b.visible(); len(names) != 2 {
+			// In a store that others share the one that lost stays for an hour: it may be
+			// done again, or by somebody else.
+			if names := b.visible(); len(names) != 2 && (!b.store.Shared() || len(names) != 3 || name == "same content") {
 				t.Errorf("files %v, where there should be %s and %s", names, fileName(base), fileName(won.Snapshot))
 			}
 			if got := b.loads(); got.Snapshot != won.Snapshot.ID || got.Problem != "" {

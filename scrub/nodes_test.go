@@ -33,7 +33,7 @@ var sharedSecrets struct {
 
 func deploy(t testing.TB) *deployment {
 	t.Helper()
-	url := pgtest.Database(t, "scrub", func(url string) error {
+	url := pgtest.Database(t, "nodes", func(url string) error {
 		dir, err := os.MkdirTemp("", "scrub")
 		if err != nil {
 			return err
@@ -89,6 +89,7 @@ type node struct {
 	*bundle
 	row  store.Server
 	kill func() // ends it at once, and leaves its row behind
+	ends func() // ends it in order
 }
 
 // node starts a server with an empty data directory.
@@ -116,22 +117,23 @@ func (b *bundle) serves(d *deployment, able bool) *node {
 		})
 	}
 	work.Go(func() { n.watch(ctx) })
-	n.kill = sync.OnceFunc(func() {
+	rest := sync.OnceFunc(func() {
 		cancel()
 		work.Wait()
+	})
+	n.kill = sync.OnceFunc(func() {
+		rest()
 		b.stop()
+	})
+	n.ends = sync.OnceFunc(func() {
+		rest() // a heartbeat would bring it back
+		if err := b.store.RemoveServer(b.t.Context(), n.row.ID); err != nil {
+			b.t.Error(err)
+		}
+		n.kill()
 	})
 	b.t.Cleanup(n.kill)
 	return n
-}
-
-// ends stops the node in order.
-func (n *node) ends() {
-	n.t.Helper()
-	if err := n.store.RemoveServer(n.t.Context(), n.row.ID); err != nil {
-		n.t.Error(err)
-	}
-	n.kill()
 }
 
 // watch does what a server does four times a second, a little more often.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"saaf"
@@ -146,14 +147,14 @@ func (s *spreader) await(ctx context.Context) (lacking []store.Server, err error
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}
-		ready, err := published(ctx, s.store)
+		whole, marked, err := s.look(ctx)
 		if err != nil {
 			return nil, err
 		}
 		switch {
-		case !ready[s.snap.SHA256] || !ready[baseOf(s.snap)]: // found damaged, or removed
+		case !whole: // found damaged, or removed
 			err = s.publish(ctx)
-		case time.Since(touched) >= touchEvery:
+		case !marked, time.Since(touched) >= touchEvery:
 			touched = time.Now()
 			err = s.mark(ctx, true)
 		}
@@ -161,6 +162,21 @@ func (s *spreader) await(ctx context.Context) (lacking []store.Server, err error
 			return nil, err
 		}
 	}
+}
+
+// look reports whether the files of the snapshot are in the store, and whether it has
+// its mark: another importer of the same files may have taken it away.
+func (s *spreader) look(ctx context.Context) (whole, marked bool, err error) {
+	var list []store.SnapshotUpload
+	err = patiently(ctx, func() (err error) { list, err = s.store.Uploads(ctx); return err })
+	left := filesOf(s.snap)
+	for _, u := range list {
+		if u.Ready {
+			left = slices.DeleteFunc(left, func(sha saaf.SHA256) bool { return sha == u.SHA256 })
+		}
+		marked = marked || u.Pending && u.SHA256 == s.snap.SHA256
+	}
+	return len(left) == 0, marked, err
 }
 
 // lacking are those of the servers that cannot answer from the snapshot at once. It

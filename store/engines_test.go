@@ -89,6 +89,7 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
+	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",
 	"TestClaimsAtOnce":                    theOthers,
 	"TestServersBesideEachOther":          theOthers,
 	"TestBarrierOverProcesses":            theOthers,
@@ -109,6 +110,8 @@ var onPostgres = map[string]string{
 	"TestNodeNumberIsLost":                theNodes,
 	"TestServerGoesAway":                  theLink,
 	"TestServerStaysAway":                 theLink,
+	"TestPushesDoNotOvertakeChanges":      theOthers,
+	"TestPausedTransactionIsOver":         theLink,
 }
 
 const (

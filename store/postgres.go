@@ -80,10 +80,25 @@ func (e *postgres) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := e.setUp(ctx, durable); err != nil {
+		return err
+	}
 	if err := e.migrate(ctx); err != nil {
 		return err
 	}
 	return e.lease(ctx)
+}
+
+// durable refuses a database that answers a COMMIT before it is on the disk: what saaf
+// has answered would be lost with its power.
+func durable(conn session) error {
+	const sqlSynchronousCommit = `SELECT setting FROM pg_catalog.pg_settings WHERE name = $1`
+	setting := ""
+	err := conn.query(sqlSynchronousCommit, func(r row) error { setting = r.text(); return nil }, "synchronous_commit")
+	if err == nil && setting == "off" {
+		err = errors.New("synchronous_commit is off in it: leads that were answered would be lost in a crash. Set it to on, for instance with ALTER DATABASE ... SET synchronous_commit = on")
+	}
+	return err
 }
 
 func (e *postgres) shared() bool { return true }

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -26,7 +27,7 @@ type pgLink struct {
 	committing bool
 }
 
-func (l *pgLink) begin(ctx context.Context) (err error) {
+func (l *pgLink) begin(ctx context.Context, of scope) (err error) {
 	l.committing, l.batch = false, &pgx.Batch{}
 	l.ctx, l.cancel = context.WithTimeout(ctx, transactionLimit)
 	if err := l.engine.leased(); err != nil {
@@ -34,13 +35,33 @@ func (l *pgLink) begin(ctx context.Context) (err error) {
 		return err
 	}
 	if l.conn, err = l.engine.pool.Acquire(l.ctx); err == nil {
-		// Whatever the database is set to: what is read behind a lock must be as it is then.
-		_, err = l.exec("BEGIN ISOLATION LEVEL READ COMMITTED")
+		_, err = l.exec(beginning(l.engine.store.cfg.idleFor, of))
 	}
 	if err != nil {
 		l.release()
 	}
 	return err
+}
+
+// beginning begins a transaction, in one round trip.
+//
+// Whatever the database is set to, what is read behind a lock must be as it is then. A
+// transaction whose process does not go on is ended by the server: a process that was
+// paused, or cut off, must not keep its locks, nor commit when it wakes up what others
+// take to be over.
+//
+// The locks of rows are what keeps jobs apart, but they are not fair: a row that many
+// have FOR SHARE, one behind the other, is never free for FOR UPDATE. So everybody
+// first stands in line for the campaign.
+func beginning(idle time.Duration, of scope) string {
+	sql := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d", idle.Milliseconds())
+	switch {
+	case of.campaign == 0:
+		return sql
+	case of.shared:
+		return sql + fmt.Sprintf("; SELECT pg_advisory_xact_lock_shared(%d)", int64(of.campaign))
+	}
+	return sql + fmt.Sprintf("; SELECT pg_advisory_xact_lock(%d)", int64(of.campaign))
 }
 
 // release gives the connection back. The pool drops one that is not as it was.
@@ -117,6 +138,8 @@ func (l *pgLink) failure(err error) failure {
 	case !answered:
 		return failed
 	case pg.Code == "40001", pg.Code == "40P01": // serialization failure, deadlock
+		return undone
+	case pg.Code == "25P03": // it did not go on for too long: no COMMIT was read
 		return undone
 	case strings.HasPrefix(pg.Code, "57P"), strings.HasPrefix(pg.Code, "08"): // shutdown or crash, connection
 		return lost

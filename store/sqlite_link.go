@@ -6,7 +6,7 @@ import (
 	"zombiezen.com/go/sqlite"
 )
 
-func (c sqliteConn) begin(context.Context) error {
+func (c sqliteConn) begin(context.Context, scope) error {
 	_, err := c.exec("BEGIN IMMEDIATE")
 	return err
 }

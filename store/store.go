@@ -50,6 +50,7 @@ type Config struct {
 	now           func() time.Time // what rows say of when they were written; for tests
 	tracer        pgx.QueryTracer  // of what PostgreSQL is asked; for tests
 	retryFor      time.Duration    // how long a transaction is tried again; for tests
+	idleFor       time.Duration    // how long PostgreSQL waits for a transaction to go on; for tests
 
 	// LeaseTTL is how long work stays with a process that has stopped renewing its
 	// lease, default 15 s: so long after its death others take it up. See
@@ -86,6 +87,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.retryFor <= 0 {
 		c.retryFor = retryFor
+	}
+	if c.idleFor <= 0 {
+		c.idleFor = transactionLimit
 	}
 	if c.QueueSingles <= 0 {
 		c.QueueSingles = 4096

@@ -12,7 +12,7 @@ import (
 // link is the transaction of a writer with its database.
 type link interface {
 	session
-	begin(ctx context.Context) error
+	begin(ctx context.Context, of scope) error
 	// later queues a statement for the end of the transaction.
 	later(sql string, args ...any) error
 	commit() error
@@ -153,7 +153,7 @@ func (w *writer) attempt(ctx context.Context, group []*job) (errs []error, end f
 		return errs
 	}
 	const final = busy // any that is not for trying again
-	if err := w.link.begin(ctx); err != nil {
+	if err := w.link.begin(ctx, group[0].of); err != nil {
 		switch w.link.failure(err) {
 		case broken:
 			return all(errDisk), final, err
