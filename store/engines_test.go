@@ -89,6 +89,7 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
+	"TestDocumentedURLs":                  "about URLs, for which it does not matter where rows are",
 	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",
 	"TestClaimsAtOnce":                    theOthers,
 	"TestServersBesideEachOther":          theOthers,
