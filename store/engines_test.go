@@ -65,6 +65,7 @@ var embeddedOnly = map[string]string{
 	"TestEveryTableIsMoved":                    theMove,
 	"TestDistribution":                         "about the statements for a cluster, of a database that it makes itself",
 	"TestDistributionGoesOn":                   "about the statements for a cluster, of a database that it makes itself",
+	"TestDistribute":                           "about the statements for a cluster, of a database that it makes itself",
 	"TestDistributeWithoutACluster":            "makes its database itself",
 	"TestDeletionCountsItsLeads":               "a deletion shares a transaction with a push; elsewhere it is alone in its campaign",
 	"TestPurgeWaitsWhenTheStoreIsBusy":         "about a pause of the purge, which lasts seconds without a bubble and is the same code",
@@ -89,6 +90,7 @@ const (
 // partitioned or not.
 var onPostgres = map[string]string{
 	"TestUselessDatabaseIsExplained":      "a setting of the server, for which it does not matter where rows are",
+	"TestDocumentedURLs":                  "about URLs, for which it does not matter where rows are",
 	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",
 	"TestBadURLIsNotRepeated":             "reads a URL, without any database",
 	"TestClaimsAtOnce":                    theOthers,

@@ -1,8 +1,13 @@
 package store
 
 import (
+	"os"
+	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/jackc/pgx/v5"
 
 	"saaf/internal/pgtest"
 )
@@ -71,4 +76,37 @@ func TestUselessDatabaseIsExplained(t *testing.T) {
 	do(`ALTER ROLE guest SET default_transaction_read_only = on`)
 	do(`GRANT ALL ON SCHEMA public TO guest`)
 	opens(as("guest"), "takes no writes")
+}
+
+// The URLs of docs/postgres.md mean what is said of them.
+func TestDocumentedURLs(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile(filepath.Join("..", "docs", "postgres.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := map[string]int{}
+	for _, url := range regexp.MustCompile(`postgres://\S+`).FindAllString(string(doc), -1) {
+		e, err := connectPostgres(t.Context(), &Store{cfg: Config{URL: url, Readers: 1, Writers: 1}})
+		if err != nil {
+			t.Errorf("%s: %v", url, err)
+			continue
+		}
+		cfg := e.pool.Config().ConnConfig
+		e.pool.Close()
+		found["all"]++
+		if strings.Contains(url, "pooler") && cfg.DefaultQueryExecMode == pgx.QueryExecModeExec {
+			found["pooler"]++
+		}
+		hosts := map[string]bool{cfg.Host: true}
+		for _, f := range cfg.Fallbacks {
+			hosts[f.Host] = true
+		}
+		if strings.Contains(url, "target_session_attrs") && cfg.ValidateConnect != nil && len(hosts) == 3 {
+			found["members"]++
+		}
+	}
+	if found["pooler"] != 1 || found["members"] != 1 || found["all"] < 5 {
+		t.Errorf("the document has %v", found)
+	}
 }
