@@ -201,7 +201,9 @@ func (s *Store) SpreadLeft(ctx context.Context, l Lease, now time.Time, source s
 		}
 		return conn.query(sqlUnspread, func(r row) error {
 			seq, one := r.int64(), scanSuppression(r)
-			if young = young || now.Sub(one.UpdatedAt) < spreadGrace; !young {
+			// A time that lies far ahead is of a process whose clock was wrong.
+			age := now.Sub(one.UpdatedAt)
+			if young = young || age < spreadGrace && age > -spreadGrace; !young {
 				list, upTo = append(list, one), seq
 			}
 			return nil
