@@ -63,9 +63,16 @@ func house(t *testing.T) *bundle {
 		}
 		b.force(b.campaign, lead.ID, status, v)
 	}
-	for n := range 1000 { // an entry each
-		b.add(b.campaign, NewLead{Phone: phone(1000 + n), Verdict: verdict(saaf.NotRegistered, snap)})
-	}
+	b.must(b.write(b.ctx, everything, 0, func(x *tx) error {
+		for n := range 3000 { // an entry each
+			err := x.addLeads(b.tenant, saaf.Live, &LeadBatch{Campaign: b.campaign, Source: fmt.Sprint("source ", n), By: asha,
+				Leads: []NewLead{{Phone: phone(1000 + n), Verdict: verdict(saaf.NotRegistered, snap)}}})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 	_, err = b.Checkpoint(b.ctx)
 	b.must(err)
 
@@ -112,7 +119,7 @@ func house(t *testing.T) *bundle {
 
 // moveTo is the way of a house into a database.
 func (b *bundle) moveTo(url string, partitions int) MoveConfig {
-	return MoveConfig{From: Config{Dir: b.dir}, To: Config{URL: url, Dir: b.t.(testing.TB).TempDir(), partitions: partitions}, rows: 90, bytes: 10_000}
+	return MoveConfig{From: Config{Dir: b.dir}, To: Config{URL: url, Dir: b.t.(testing.TB).TempDir(), partitions: partitions}, rows: 150, bytes: 60_000}
 }
 
 // contents are all rows of all tables that are moved, and the one of deployment.
@@ -306,13 +313,13 @@ func TestMoveGoesOn(t *testing.T) {
 	var cut int
 	for left := true; left; cut++ {
 		ctx, cancel := context.WithCancel(t.Context())
-		steps := 1 + rand.IntN(5)
+		steps := 1 + rand.IntN(10)
 		cfg.Progress = func(MoveProgress) {
 			if steps--; steps == 0 {
 				cancel()
 			}
 		}
-		if cut == 40 {
+		if cut == 12 {
 			cfg.Progress = nil
 		}
 		report, err := Move(ctx, cfg)
