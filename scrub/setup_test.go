@@ -18,6 +18,7 @@ import (
 	"saaf"
 	"saaf/dnd"
 	"saaf/intake"
+	"saaf/internal/apptest"
 	"saaf/internal/pgtest"
 	"saaf/store"
 )
@@ -45,8 +46,16 @@ func setup(t testing.TB) *bundle {
 	if pgtest.Current() == pgtest.Embedded {
 		first, err = template()
 	} else {
-		cfg.URL = pgtest.Database(t, "start", prepare)
-		first = prepared
+		cfg.URL = pgtest.Database(t, "start", func(url string) (err error) {
+			if first, err = makeStart(url); err == nil {
+				err = apptest.Spread(url)
+			}
+			prepared = &first
+			return err
+		})
+		if first.files == nil { // by the test that made the template
+			first = *prepared
+		}
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -93,13 +102,9 @@ var sharedStart start
 // template is made once: to make a store takes longer than most tests of it.
 var template = sync.OnceValues(func() (start, error) { return makeStart("") })
 
-// prepare makes the store of the database that those of the tests are copies of.
-func prepare(url string) (err error) {
-	prepared, err = makeStart(url)
-	return err
-}
-
-var prepared start // by prepare
+// prepared is the store of the database that those of the tests are copies of. On a
+// cluster each test makes its own.
+var prepared *start
 
 // makeStart makes a store in the database, "" for one in its directory.
 func makeStart(url string) (s start, err error) {

@@ -182,6 +182,25 @@ func (b *bundle) writersOf(process saaf.ServerID) (list []int64) {
 	return list
 }
 
+// Nothing is added to a chain that is sealed, by whoever still believes to have it: a
+// machine that slept, with all its clocks, knows of no time that has passed.
+func TestSealedChainTakesNothing(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	b := openIdle(t, Config{Dir: dir, URL: databaseOf(t, dir), Writers: 1})
+	b.run()
+	b.enter()
+	other := share(t, dir)
+	other.set(`UPDATE chains SET sealed = 1, entries = 1 WHERE server_id = $1`, b.server)
+	if err := b.RecordRefusal(t.Context(), Lease{}, asha, "fact"); err == nil || saaf.ErrorCode(err) != saaf.Internal {
+		t.Errorf("an entry is added to it: %v", err)
+	}
+	if n := b.number(`SELECT count(*) FROM ledger`); n != 1 {
+		t.Errorf("%d entries; want the one from before", n)
+	}
+	other.enter()
+}
+
 // A process that was away and comes back goes on, unless its chains are sealed. Then it
 // has lost its node number and must start anew.
 func TestProcessComesBack(t *testing.T) {

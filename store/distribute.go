@@ -66,7 +66,7 @@ func distributable(conn session) error {
 	}
 	err = conn.query(sqlWorking, func(r row) error { working = r.int(); return nil }, now)
 	if err == nil && working > 0 {
-		err = fmt.Errorf("%d processes work on the database, or did half a minute ago: stop them first", working)
+		err = fmt.Errorf("processes work on the database, or did half a minute ago (%d): stop them first", working)
 	}
 	return err
 }

@@ -118,3 +118,52 @@ func TestDistributeWithoutACluster(t *testing.T) {
 		t.Errorf("it ran %q, %v", ran, err)
 	}
 }
+
+// imitation is what Distribute asks of Citus, noted down and not done: the real one is
+// in no package.
+const imitation = `
+	SET allow_system_table_mods = on;
+	INSERT INTO pg_extension (oid, extname, extowner, extnamespace, extrelocatable, extversion) VALUES (99999, 'citus', 10, 11, false, '13');
+	CREATE TABLE pg_catalog.pg_dist_partition (logicalrelid regclass, partkey text);
+	CREATE FUNCTION pg_catalog.column_to_column_name(regclass, text) RETURNS text LANGUAGE sql AS 'SELECT $2';
+	CREATE FUNCTION pg_catalog.create_reference_table(regclass) RETURNS void LANGUAGE sql
+	  AS 'INSERT INTO pg_catalog.pg_dist_partition VALUES ($1, NULL)';
+	CREATE FUNCTION pg_catalog.create_distributed_table(regclass, text, colocate_with text) RETURNS void LANGUAGE sql
+	  AS 'INSERT INTO pg_catalog.pg_dist_partition VALUES ($1, $2)'`
+
+// A new database is spread once; again nothing is done, and what an upgrade adds is
+// spread then. While a process works on it, it is left alone.
+func TestDistribute(t *testing.T) {
+	t.Parallel()
+	cfg := Config{URL: pgtest.Empty(t), Dir: t.TempDir()}
+	if _, err := pgtest.Exec(t.Context(), cfg.URL, imitation); err != nil {
+		t.Fatal(err)
+	}
+	golden, err := os.ReadFile(filepath.Join("testdata", "distribute.sql"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ran, err := Distribute(t.Context(), cfg)
+	if got := strings.Join(ran, ";\n") + ";\n"; err != nil || got != string(golden) {
+		t.Fatalf("it ran %s, %v", got, err)
+	}
+	if ran, err := Distribute(t.Context(), cfg); err != nil || len(ran) > 0 {
+		t.Errorf("once more: %q, %v", ran, err)
+	}
+	s, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Distribute(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "processes work on the database, or did half a minute ago (1)") {
+		t.Errorf("beside a process: %v", err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := pgtest.Exec(t.Context(), cfg.URL, "CREATE TABLE later (id BIGINT)"); err != nil {
+		t.Fatal(err)
+	}
+	if ran, err := Distribute(t.Context(), cfg); err != nil || !slices.Equal(ran, []string{"SELECT create_reference_table('later')"}) {
+		t.Errorf("a table more: %q, %v", ran, err)
+	}
+}

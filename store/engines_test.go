@@ -65,6 +65,7 @@ var embeddedOnly = map[string]string{
 	"TestEveryTableIsMoved":                    theMove,
 	"TestDistribution":                         "about the statements for a cluster, of a database that it makes itself",
 	"TestDistributionGoesOn":                   "about the statements for a cluster, of a database that it makes itself",
+	"TestDistribute":                           "about the statements for a cluster, of a database that it makes itself",
 	"TestDistributeWithoutACluster":            "makes its database itself",
 	"TestDeletionCountsItsLeads":               "a deletion shares a transaction with a push; elsewhere it is alone in its campaign",
 	"TestPurgeWaitsWhenTheStoreIsBusy":         "about a pause of the purge, which lasts seconds without a bubble and is the same code",
@@ -88,7 +89,10 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
+	"TestUselessDatabaseIsExplained":      "a setting of the server, for which it does not matter where rows are",
+	"TestDocumentedURLs":                  "about URLs, for which it does not matter where rows are",
 	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",
+	"TestBadURLIsNotRepeated":             "reads a URL, without any database",
 	"TestClaimsAtOnce":                    theOthers,
 	"TestServersBesideEachOther":          theOthers,
 	"TestBarrierOverProcesses":            theOthers,
@@ -104,6 +108,7 @@ var onPostgres = map[string]string{
 	"TestChangesWaitForPushes":            "one writer does nothing beside another; with several it does not matter where rows are",
 	"TestDeadlock":                        theLink,
 	"TestIsolationIsOurs":                 theLink,
+	"TestSuppressAgainSpreads":            "a change of the lists and its leads are one transaction where one can touch all campaigns",
 	"TestSpreadLeft":                      "a change of the lists and its leads are one transaction where one can touch all campaigns",
 	"TestNodeNumbers":                     theNodes,
 	"TestNodeNumberIsLost":                theNodes,

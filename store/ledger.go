@@ -142,11 +142,22 @@ func (t *tx) record(tenant saaf.TenantID, campaign saaf.CampaignID, env saaf.Env
 	})
 }
 
-// flushLedger writes the entries of the transaction behind the head of the chain.
+// flushLedger writes the entries of the transaction behind the head of the chain. Where
+// chains are sealed nothing can be added to one that is: a process whose clocks stood
+// still together with it, as those of a virtual machine do, believes to have its lease.
 func (t *tx) flushLedger() error {
-	const sqlInsertEntry = `
-		INSERT INTO ledger (campaign_id, id, tenant_id, writer_id, seq, head, body, hash)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+	const (
+		sqlInsertEntry = `
+			INSERT INTO ledger (campaign_id, id, tenant_id, writer_id, seq, head, body, hash)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
+		sqlInsertOpenEntry = `
+			INSERT INTO ledger (campaign_id, id, tenant_id, writer_id, seq, head, body, hash)
+			VALUES ($1, $2, $3, $4, (SELECT CAST($5 AS BIGINT) FROM chains WHERE writer_id = $4 AND sealed = 0), $6, $7, $8)`
+	)
+	insert := sqlInsertEntry
+	if t.shared {
+		insert = sqlInsertOpenEntry // no seq is no entry
+	}
 	for _, e := range t.entries {
 		if e.n == 0 && e.fact == nil {
 			continue
@@ -164,7 +175,7 @@ func (t *tx) flushLedger() error {
 		}
 		entry := saaf.Entry{Head: head, Body: e.body}
 		last.Entry, last.Hash = e.id, saaf.Link(last.Hash, entry.Content())
-		err = t.conn.later(sqlInsertEntry, e.campaign, e.id, e.tenant, last.Writer, last.Seq,
+		err = t.conn.later(insert, e.campaign, e.id, e.tenant, last.Writer, last.Seq,
 			head, append([]byte{}, e.body...), bytes.Clone(last.Hash[:]))
 		if err != nil {
 			return err

@@ -14,18 +14,18 @@ func pgSchema(conn session, text *strings.Builder) error {
 			  FROM pg_class c
 			  JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 			  LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
-			 WHERE c.relnamespace = 'public'::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
+			 WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p') AND NOT c.relispartition
 			 ORDER BY c.relname COLLATE "C", a.attnum`
 		constraints = `
 			SELECT c.relname, k.conname, pg_get_constraintdef(k.oid)
 			  FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
-			 WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition
+			 WHERE c.relnamespace = current_schema()::regnamespace AND NOT c.relispartition
 			 ORDER BY c.relname COLLATE "C", k.conname COLLATE "C"`
 		// ONLY is written where there are partitions.
 		indexes = `
-			SELECT c.relname, replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON ')
+			SELECT c.relname, replace(replace(pg_get_indexdef(i.indexrelid), ' ON ONLY ', ' ON '), ' ' || current_schema() || '.', ' public.')
 			  FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_class x ON x.oid = i.indexrelid
-			 WHERE c.relnamespace = 'public'::regnamespace AND NOT c.relispartition AND NOT i.indisprimary
+			 WHERE c.relnamespace = current_schema()::regnamespace AND NOT c.relispartition AND NOT i.indisprimary
 			 ORDER BY c.relname COLLATE "C", x.relname COLLATE "C"`
 	)
 	tables := map[string]*strings.Builder{}

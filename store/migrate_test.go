@@ -130,7 +130,7 @@ func TestFailedMigrationLeavesNothing(t *testing.T) {
 	}
 	tables := `SELECT count(*) FROM sqlite_schema WHERE type = 'table'`
 	if b.cfg.URL != "" {
-		tables = `SELECT count(*) FROM pg_tables WHERE schemaname = 'public'`
+		tables = `SELECT count(*) FROM pg_tables WHERE schemaname = current_schema()`
 	}
 	var n int
 	b.must(conn.query(tables, func(r row) error { n = r.int(); return nil }))

@@ -1,11 +1,10 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -63,8 +62,8 @@ var (
 // is read nobody else can write to it.
 func Move(ctx context.Context, cfg MoveConfig) (report MoveReport, err error) {
 	cfg.setDefaults()
-	if _, err := os.Stat(filepath.Join(cfg.From.Dir, fileName)); errors.Is(err, fs.ErrNotExist) {
-		return report, fmt.Errorf("%w: %s", ErrNoStore, cfg.From.Dir)
+	if there, err := Exists(ctx, cfg.From); err != nil || !there {
+		return report, cmp.Or(err, fmt.Errorf("%w: %s", ErrNoStore, cfg.From.Dir)) // and no directory is made for a lock
 	}
 	lock, err := LockServe(cfg.From.Dir)
 	if err != nil {

@@ -195,7 +195,7 @@ func (r bytesRow) bytes(i int) []byte {
 // the database goes on where the store stood.
 func TestMove(t *testing.T) {
 	t.Parallel()
-	for name, partitions := range map[string]int{"plain": 0, "partitioned": 16} {
+	for name, partitions := range map[string]int{"plain": 0, "partitioned": 16, "behind a pooler": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			b := house(t)
@@ -203,6 +203,9 @@ func TestMove(t *testing.T) {
 			want := contentsOf(t, b.Store, columns)
 			b.stop()
 			cfg := b.moveTo(pgtest.Empty(t), partitions)
+			if name == "behind a pooler" {
+				cfg.To.URL = pgtest.Bouncer(t, cfg.To.URL) + "?default_query_exec_mode=exec"
+			}
 			var told []MoveProgress
 			cfg.Progress = func(p MoveProgress) { told = append(told, p) }
 			verified := 0

@@ -24,7 +24,7 @@ const (
 type nodeLease struct {
 	number int64
 	fence  int64
-	until  atomic.Pointer[time.Time] // by this process's clock, which does not jump
+	until  atomic.Pointer[time.Time] // by this process's clocks
 }
 
 var errNodeLost = errors.New("the node number of this process was taken from it, because the database could not be reached for too long: start it again")
@@ -117,7 +117,9 @@ func (e *postgres) keepLease(ctx context.Context) error {
 
 // leased is nil while ids may be written.
 func (e *postgres) leased() error {
-	if time.Now().After(e.node.until.Load().Add(-nodeMargin)) {
+	// By either of its clocks: one of them stands still while the machine sleeps.
+	now, until := time.Now(), e.node.until.Load().Add(-nodeMargin)
+	if now.After(until) || now.Round(0).After(until.Round(0)) {
 		return errNodeExpired
 	}
 	return nil

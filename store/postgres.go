@@ -35,7 +35,7 @@ func openPostgres(ctx context.Context, s *Store) error {
 	}
 	s.engine = e
 	if err := e.prepare(ctx); err != nil {
-		return fmt.Errorf("open the database %s: %w", e.pool.Config().ConnConfig.Database, interrupted(ctx, err))
+		return fmt.Errorf("open the database %s: %w", e.pool.Config().ConnConfig.Database, explained(interrupted(ctx, err)))
 	}
 	return nil
 }
@@ -60,13 +60,36 @@ func connectPostgres(ctx context.Context, s *Store) (*postgres, error) {
 }
 
 // withoutURL is why a URL cannot be read, without a word of it: where it cannot be
-// read, nobody knows which part is the password.
+// read, nobody knows which part is the password, and what the driver masks is a guess.
 func withoutURL(err error) string {
 	text := err.Error()
-	if wrong, ok := errors.AsType[*pgconn.ParseConfigError](err); ok {
-		return strings.ReplaceAll(text, "cannot parse `"+wrong.ConnString+"`: ", "")
+	if _, wrong := errors.AsType[*pgconn.ParseConfigError](err); wrong {
+		return strings.TrimPrefix(text[strings.LastIndex(text, "`")+1:], ": ")
 	}
 	return text
+}
+
+// explained says what to do about a database that answers, and will not be of use
+// however often it is tried.
+func explained(err error) error {
+	pg, answered := errors.AsType[*pgconn.PgError](err)
+	if !answered {
+		return err
+	}
+	say := ""
+	switch pg.Code {
+	case "28P01", "28000":
+		say = "it does not let in the user of the database URL with this password"
+	case "3D000":
+		say = "there is no such database on the server: make it with CREATE DATABASE"
+	case "42501":
+		say = "its user has too few rights: saaf makes its own tables, so let the user own the database"
+	case "25006":
+		say = "it takes no writes: name the primary in the database URL and not a replica, or see default_transaction_read_only"
+	default:
+		return err
+	}
+	return fmt.Errorf("%s (%w)", say, pg)
 }
 
 func (e *postgres) prepare(ctx context.Context) error {

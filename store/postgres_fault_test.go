@@ -193,7 +193,7 @@ func TestChangesWaitForPushes(t *testing.T) {
 			changed := make(chan error, 1)
 			go func() { changed <- c.change(b) }()
 			eventually(t, "the change waits, or is done", func() bool {
-				return len(changed) > 0 || b.number(`SELECT count(*) FROM pg_locks WHERE NOT granted`) > 0
+				return len(changed) > 0 || b.locksWaiting() > 0
 			})
 			close(insert)
 			b.must(<-pushed)
@@ -316,7 +316,7 @@ func TestDeadlock(t *testing.T) {
 	do(`INSERT INTO leads (campaign_id, id, phone, status, attempts, reason, created_at, updated_at) VALUES ($1, 7, $2, 0, 0, 0, 1, 1)`, b.campaign, phone(2))
 	batch, answer := b.push(t.Context(), leads(0, 5)...)
 	eventually(t, "the push waits for the lead of the other", func() bool {
-		return b.number(`SELECT count(*) FROM pg_locks WHERE NOT granted`) > 0
+		return b.locksWaiting() > 0
 	})
 	b.must(outside.query(`SELECT id FROM campaigns WHERE id = $1 FOR UPDATE`, nil, b.campaign)) // behind the push
 	do(`DELETE FROM leads WHERE campaign_id = $1`, b.campaign)

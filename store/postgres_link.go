@@ -16,6 +16,10 @@ import (
 // given up, so that a writer is never lost to a connection that has died silently.
 const transactionLimit = time.Minute
 
+// idleLimit is how long the server waits for a transaction to go on. Everybody who
+// needs its campaign waits as long, and nothing is computed in one but milliseconds.
+const idleLimit = 15 * time.Second
+
 // pgLink is the transaction of one writer. Its connection comes from the pool for
 // each transaction, so that a broken one is replaced.
 type pgLink struct {

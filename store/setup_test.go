@@ -445,7 +445,11 @@ func prepareTemplate(url string) error {
 	}
 	defer pool.Close()
 	e := &postgres{store: &Store{cfg: Config{partitions: pgtest.Partitions()}}, pool: pool}
-	return e.migrate(ctx)
+	if err := e.migrate(ctx); err != nil || pgtest.Current() != pgtest.Citus {
+		return err
+	}
+	_, err = Distribute(ctx, Config{URL: url})
+	return err
 }
 
 // small reports whether benchmarks run once, to see that they still do.

@@ -133,6 +133,35 @@ func concernedBy(conn session, list []saaf.Suppression) (campaigns []campaignRef
 	return campaigns, nil
 }
 
+// unspread finds those suppressions that were on a list already and that campaigns may
+// not have taken yet: somebody is about it, or has ended before. Who asks for one again
+// waits for it too, because the answer says that it blocks.
+func (t *tx) unspread(done []Suppressed) (left map[saaf.SuppressionID]bool, err error) {
+	if !t.shared {
+		return nil, nil
+	}
+	there := make(map[saaf.TenantID][]saaf.SuppressionID)
+	for i := range done {
+		if one := &done[i]; !one.Made {
+			there[one.TenantID] = append(there[one.TenantID], one.ID)
+		}
+	}
+	const sqlLeftUnspread = `
+		SELECT s.id FROM suppressions s JOIN deployment d ON s.changed_seq > d.spread_seq
+		 WHERE s.id = ANY($1) AND s.tenant_id = $2`
+	left = make(map[saaf.SuppressionID]bool)
+	for tenant, ids := range there {
+		err := t.conn.query(sqlLeftUnspread, func(r row) error {
+			left[saaf.SuppressionID(r.int64())] = true
+			return nil
+		}, integers(ids), tenant)
+		if err != nil {
+			return nil, err
+		}
+	}
+	return left, nil
+}
+
 // wasSpread records that all campaigns have taken the changes behind the first number
 // up to the second. Changes that others are still spreading in between are theirs, or
 // of [Store.SpreadLeft].
@@ -172,7 +201,9 @@ func (s *Store) SpreadLeft(ctx context.Context, l Lease, now time.Time, source s
 		}
 		return conn.query(sqlUnspread, func(r row) error {
 			seq, one := r.int64(), scanSuppression(r)
-			if young = young || now.Sub(one.UpdatedAt) < spreadGrace; !young {
+			// A time that lies far ahead is of a process whose clock was wrong.
+			age := now.Sub(one.UpdatedAt)
+			if young = young || age < spreadGrace && age > -spreadGrace; !young {
 				list, upTo = append(list, one), seq
 			}
 			return nil

@@ -80,3 +80,24 @@ func TestSpreadLeft(t *testing.T) {
 		b.checkIndex()
 	})
 }
+
+// Whoever asks for an opt-out that is there already, but has not reached the leads yet,
+// is answered when it has: the first answer may have been that it is not known.
+func TestSuppressAgainSpreads(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	snap := b.activate(20_000)
+	id := b.addTo(b.tenant, saaf.Live, b.campaign, phone(0), snap)
+	b.leave(phone(0))
+	again := b.suppress(saaf.TenantScope, 0, phone(0))[0]
+	if again.Made || again.Blocked != 1 {
+		t.Errorf("made %v, %d leads blocked; want 1 of the suppression that was there", again.Made, again.Blocked)
+	}
+	if l := b.lead(b.campaign, id); l.Verdict.Reason != saaf.Suppressed || l.Status != saaf.LeadDND {
+		t.Errorf("the lead is %s, %s behind the answer", l.Status, l.Verdict.Reason)
+	}
+	if last := b.suppress(saaf.TenantScope, 0, phone(0))[0]; last.Made || last.Blocked != 0 {
+		t.Errorf("once more: made %v, %d leads blocked", last.Made, last.Blocked)
+	}
+	b.checkCounts(b.campaign)
+}

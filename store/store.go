@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -89,7 +92,7 @@ func (c *Config) setDefaults() {
 		c.retryFor = retryFor
 	}
 	if c.idleFor <= 0 {
-		c.idleFor = transactionLimit
+		c.idleFor = idleLimit
 	}
 	if c.QueueSingles <= 0 {
 		c.QueueSingles = 4096
@@ -169,6 +172,29 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.queue = newQueue(cfg, s.engine.shared())
 	return s, nil
+}
+
+// Exists reports whether there is a store, of any version and whole or not, without a
+// change to it.
+func Exists(ctx context.Context, cfg Config) (there bool, err error) {
+	if cfg.URL == "" {
+		_, err := os.Stat(filepath.Join(cfg.Dir, fileName))
+		if errors.Is(err, fs.ErrNotExist) {
+			return false, nil
+		}
+		return err == nil, err
+	}
+	cfg.setDefaults()
+	e, err := connectPostgres(ctx, &Store{cfg: cfg})
+	if err != nil {
+		return false, err
+	}
+	defer e.pool.Close()
+	err = e.read(ctx, func(conn session) error {
+		there, err = migrated(conn)
+		return err
+	})
+	return there, wrap("look into the database", err)
 }
 
 // Close closes the connections. Run must have returned.

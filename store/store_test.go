@@ -31,7 +31,7 @@ func TestMustExist(t *testing.T) {
 	for range 2 { // looking makes nothing
 		where := dir
 		if missing.URL != "" {
-			where = missing.URL[strings.LastIndex(missing.URL, "/")+1:]
+			where, _, _ = strings.Cut(missing.URL[strings.LastIndex(missing.URL, "/")+1:], "?")
 		}
 		if _, err := Open(t.Context(), missing); !errors.Is(err, ErrNoStore) || !strings.Contains(err.Error(), where) {
 			t.Errorf("Open = %v; want ErrNoStore with %s", err, where)

@@ -66,6 +66,7 @@ func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 	for some := range slices.Chunk(list, rows) {
 		var done []Suppressed
 		var behind, upTo int64
+		var left map[saaf.SuppressionID]bool
 		err := s.write(ctx, everything, len(some), func(t *tx) error {
 			done = make([]Suppressed, 0, len(some))
 			behind, err = t.listsAt()
@@ -81,11 +82,14 @@ func (s *Store) Suppress(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 				}
 				done = append(done, one)
 			}
+			if left, err = t.unspread(done); err != nil {
+				return err
+			}
 			upTo, err = t.listsAt()
 			return err
 		})
 		if err == nil {
-			err = s.spreadMade(ctx, done, behind, upTo, by)
+			err = s.spreadMade(ctx, done, left, behind, upTo, by)
 		}
 		if err != nil {
 			return nil, wrap("suppress", err)
@@ -112,15 +116,15 @@ func (s *Store) ownCampaigns(ctx context.Context, tenant saaf.TenantID, env saaf
 }
 
 // spreadMade has every campaign take what was put on the lists, where the transaction
-// could not.
-func (s *Store) spreadMade(ctx context.Context, done []Suppressed, behind, upTo int64, by saaf.By) error {
-	if !s.engine.shared() || behind == upTo {
+// could not. left are those that were there before and have to be taken too.
+func (s *Store) spreadMade(ctx context.Context, done []Suppressed, left map[saaf.SuppressionID]bool, behind, upTo int64, by saaf.By) error {
+	if !s.engine.shared() {
 		return nil
 	}
 	var list []saaf.Suppression
 	var of []*Suppressed
 	for i := range done {
-		if done[i].Made {
+		if done[i].Made || left[done[i].ID] {
 			list, of = append(list, done[i].Suppression), append(of, &done[i])
 		}
 	}
@@ -130,6 +134,9 @@ func (s *Store) spreadMade(ctx context.Context, done []Suppressed, behind, upTo 
 	}
 	for i := range of {
 		of[i].Blocked = blocked[i]
+	}
+	if behind == upTo {
+		return nil
 	}
 	return s.wasSpread(ctx, Lease{}, behind, upTo)
 }

@@ -22,6 +22,9 @@ import (
 type demoCmd struct {
 	Listen string `default:"127.0.0.1:8080" env:"SAAF_LISTEN" placeholder:"ADDRESS" help:"Address to listen on; another port is taken when it is in use (${default})."`
 	Exit   bool   `help:"Stop when everything is shown, instead of leaving the server up."`
+
+	// Without a variable: a demo must not find its way into a database that is in use.
+	DatabaseURL string `name:"database-url" placeholder:"URL" help:"Show it on this PostgreSQL database, which must be empty, instead of an embedded one. Drop it afterwards."`
 }
 
 // demoRegistry is a registry of made-up numbers in the layout of the real one.
@@ -55,12 +58,21 @@ func (c *demoCmd) Run(ctx context.Context, con *console) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	data := dataFlags{DataDir: filepath.Join(dir, "data")}
+	data := dataFlags{DataDir: filepath.Join(dir, "data"), databaseFlags: databaseFlags{DatabaseURL: c.DatabaseURL}}
+	if c.DatabaseURL != "" {
+		there, err := store.Exists(ctx, store.Config{URL: c.DatabaseURL})
+		if err == nil && there {
+			err = errors.New("there is a store in this database: the demo wants an empty one")
+		}
+		if err != nil {
+			return err
+		}
+	}
 	if err := c.importRegistry(ctx, data, dir); err != nil {
 		return err
 	}
 	srv, err := startServer(ctx, serverConfig{
-		DataDir: data.DataDir, Listen: freeAddress(c.Listen), Log: slog.New(slog.NewTextHandler(con.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
+		DataDir: data.DataDir, Database: database{url: c.DatabaseURL}, Listen: freeAddress(c.Listen), Log: slog.New(slog.NewTextHandler(con.err, &slog.HandlerOptions{Level: slog.LevelWarn})),
 	})
 	if err != nil {
 		return err
@@ -129,13 +141,17 @@ func (c *demoCmd) show(ctx context.Context, con *console, srv *server) error {
 		for i, r := range rows {
 			lines[i] = []string{r.Pushed, r.Answer, r.Status, r.Reason, r.Shows}
 		}
-		fmt.Fprintf(w, "A server with a throwaway data directory is at %s.\nIts registry holds 2 made-up numbers. Seven leads were pushed:\n\n", srv.url())
+		what, after := "with a throwaway data directory", "removes its data"
+		if c.DatabaseURL != "" {
+			what, after = "on the database", "makes what is in the database useless: drop it"
+		}
+		fmt.Fprintf(w, "A server %s is at %s.\nIts registry holds 2 made-up numbers. Seven leads were pushed:\n\n", what, srv.url())
 		table(w, []string{"PUSHED", "ANSWER", "STATUS", "REASON", "WHAT IT SHOWS"}, lines)
 		if c.Exit {
 			return
 		}
-		fmt.Fprintf(w, "\nPush one yourself:\n\n%s\n\nSee all of them:\n\n%s\n\nCtrl-C stops the server and removes its data.\n",
-			pushLine(srv.url(), key, camp.ID), listLine(srv.url(), key, camp.ID))
+		fmt.Fprintf(w, "\nPush one yourself:\n\n%s\n\nSee all of them:\n\n%s\n\nCtrl-C stops the server and %s.\n",
+			pushLine(srv.url(), key, camp.ID), listLine(srv.url(), key, camp.ID), after)
 	})
 }
 

@@ -149,3 +149,35 @@ func TestArchitectureNamesWhatExists(t *testing.T) {
 		}
 	}
 }
+
+// TestGuideToPostgres parses the commands of docs/postgres.md, and looks for the
+// settings that it names.
+func TestGuideToPostgres(t *testing.T) {
+	t.Parallel()
+	doc := readDoc(t, "docs/postgres.md")
+	parser, err := kong.New(&cli{}, kong.Vars{"today": today()}, kong.Writers(io.Discard, io.Discard))
+	if err != nil {
+		t.Fatal(err)
+	}
+	commands := regexp.MustCompile(`(?m)^ *saaf (.*)$`).FindAllStringSubmatch(doc, -1)
+	if len(commands) < 3 {
+		t.Errorf("there are only %d commands", len(commands))
+	}
+	for _, command := range commands {
+		if _, err := parser.Parse(strings.Fields(command[1])); err != nil {
+			t.Errorf("saaf %s: %v", command[1], err)
+		}
+	}
+	ours := slices.Concat(settingNames, []string{"SAAF_LONG", "SAAF_TEST_CITUS_URL"})
+	for _, name := range regexp.MustCompile(`SAAF_\w+`).FindAllString(doc, -1) {
+		if !slices.Contains(ours, name) {
+			t.Errorf("%s is no setting", name)
+		}
+	}
+	flags := serveFlags(t)
+	for _, m := range regexp.MustCompile("`(--[a-z-]+)`").FindAllStringSubmatch(doc, -1) {
+		if _, ok := flags[m[1]]; !ok {
+			t.Errorf("serve has no flag %s", m[1])
+		}
+	}
+}

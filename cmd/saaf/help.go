@@ -10,7 +10,8 @@ There is no flag, variable or key that switches the registry check off. A variab
 setting stops the start.
 
     saaf serve
-    saaf serve --listen 0.0.0.0:8080 --data-dir /var/lib/saaf --log-format json`
+    saaf serve --listen 0.0.0.0:8080 --data-dir /var/lib/saaf --log-format json
+    saaf serve --database-url postgres://saaf@db.internal/saaf --secrets-dir /etc/saaf`
 }
 
 func (registryImportCmd) Help() string {

@@ -21,6 +21,7 @@ import (
 	"saaf"
 	"saaf/internal/apptest"
 	"saaf/internal/pgtest"
+	"saaf/store"
 )
 
 // binary is the program as it is shipped, built once for all tests of the
@@ -48,7 +49,11 @@ func TestMain(m *testing.M) {
 // testdata/postgres.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	for _, engine := range []pgtest.Engine{pgtest.Embedded, pgtest.Postgres} {
+	engines := []pgtest.Engine{pgtest.Embedded, pgtest.Postgres}
+	if pgtest.HasCitus() {
+		engines = append(engines, pgtest.Citus)
+	}
+	for _, engine := range engines {
 		t.Run(string(engine), func(t *testing.T) {
 			t.Parallel()
 			runScripts(t, "testdata", engine)
@@ -74,8 +79,14 @@ func runScripts(t *testing.T, dir string, engine pgtest.Engine) {
 			env.Setenv("PATH", filepath.Dir(binary)+string(os.PathListSeparator)+env.Getenv("PATH"))
 			env.Setenv("SAAF_DATA_DIR", filepath.Join(env.WorkDir, "data"))
 			s := &script{t: env.T().(testing.TB)}
-			if engine == pgtest.Postgres {
+			switch engine {
+			case pgtest.Postgres:
 				env.Setenv("SAAF_DATABASE_URL", pgtest.Empty(s.t))
+			case pgtest.Citus:
+				env.Setenv("SAAF_DATABASE_URL", pgtest.OnCitus(s.t, "script", func(url string) error {
+					_, err := store.Distribute(s.t.Context(), store.Config{URL: url})
+					return err
+				}))
 			}
 			env.Values[scriptKey{}] = s
 			return nil
@@ -84,7 +95,7 @@ func runScripts(t *testing.T, dir string, engine pgtest.Engine) {
 			if name != string(pgtest.Embedded) && name != string(pgtest.Postgres) {
 				return false, fmt.Errorf("there is no engine %q", name)
 			}
-			return name == string(engine), nil
+			return (name == string(pgtest.Embedded)) == (engine == pgtest.Embedded), nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"serve": cmdServe,

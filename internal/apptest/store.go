@@ -22,6 +22,15 @@ func Store(t testing.TB) store.Config {
 	return cfg
 }
 
+// Spread spreads a store over the cluster, where the tests run on one.
+func Spread(url string) error {
+	if pgtest.Current() != pgtest.Citus {
+		return nil
+	}
+	_, err := store.Distribute(context.Background(), store.Config{URL: url})
+	return err
+}
+
 // migrate makes a store that is no deployment yet: each test makes secrets of its own.
 func migrate(url string) error {
 	ctx := context.Background()
@@ -32,6 +41,9 @@ func migrate(url string) error {
 	st, err := store.Open(ctx, store.Config{Dir: dir, URL: url})
 	if err == nil {
 		err = st.Close()
+	}
+	if err == nil {
+		err = Spread(url)
 	}
 	if err == nil {
 		_, err = pgtest.Exec(ctx, url, `UPDATE deployment SET id = NULL, pepper_fingerprint = NULL, public_key = NULL`)

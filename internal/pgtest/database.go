@@ -17,12 +17,18 @@ import (
 // tests at once as there are connections, 200 in all.
 func Database(t testing.TB, kind string, migrate func(url string) error) string {
 	t.Helper()
+	if Current() == Citus {
+		return OnCitus(t, kind, migrate)
+	}
 	return sharedServer(t).Database(t, kind, migrate)
 }
 
 // Empty is like [Database] without a template.
 func Empty(t testing.TB) string {
 	t.Helper()
+	if Current() == Citus {
+		return OnCitus(t, "empty", nil)
+	}
 	return sharedServer(t).Empty(t)
 }
 

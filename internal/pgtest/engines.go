@@ -51,7 +51,7 @@ func Only(e Engine, tests map[string]string) { only[e] = tests }
 
 // RunOn runs the tests of a package on the embedded engine, and then, each in a process
 // of its own, on the others. embeddedOnly are the tests that are not about every
-// engine, with the reason. SAAF_TEST_ENGINE chooses one engine. Benchmarks, fuzzing and
+// engine, with the reason. Where there is a cluster, it is one more. SAAF_TEST_ENGINE chooses one engine. Benchmarks, fuzzing and
 // lists run on the current one.
 func RunOn(m *testing.M, embeddedOnly map[string]string, others ...Engine) int {
 	flag.Parse()
@@ -64,7 +64,7 @@ func RunOn(m *testing.M, embeddedOnly map[string]string, others ...Engine) int {
 			panic(err)
 		}
 	}
-	if Current() != Embedded { // here and not inside a test that has a clock of its own
+	if Current() != Embedded && Current() != Citus { // here and not inside a test that has a clock of its own
 		if _, err := shared(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
@@ -73,6 +73,9 @@ func RunOn(m *testing.M, embeddedOnly map[string]string, others ...Engine) int {
 	code := m.Run()
 	if code != 0 || os.Getenv(engineEnv) != "" || set("test.bench") || set("test.fuzz") || set("test.list") || set("test.fuzzworker") {
 		return code
+	}
+	if HasCitus() {
+		others = append(slices.Clone(others), Citus)
 	}
 	for _, e := range others {
 		fmt.Printf("on the engine %s:\n", e)
