@@ -101,3 +101,34 @@ func TestRevocationReachesOtherProcesses(t *testing.T) {
 		t.Errorf("the other key is %v", got.ID)
 	}
 }
+
+// A process that was paused does not let in a key that was revoked meanwhile, though it
+// has it in memory.
+func TestPausedProcessBelievesNoKey(t *testing.T) {
+	t.Parallel()
+	two := twoProcesses(t)
+	key, secret := two[0].key(KeySpec{})
+	paused := NewService(two[1].st) // nothing looks for changes
+	enters := func() error {
+		_, err := paused.Authenticate(t.Context(), "Bearer "+string(secret))
+		return err
+	}
+	if err := enters(); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := two[0].st.RevokeKey(t.Context(), key.ID, saaf.System); err != nil {
+		t.Fatal(err)
+	}
+	paused.looked = time.Now()
+	if err := enters(); err != nil {
+		t.Errorf("just behind a look the key is in memory: %v", err)
+	}
+	paused.looked = time.Now().Add(-2 * believed)
+	if err := enters(); saaf.ErrorCode(err) != saaf.Unauthenticated {
+		t.Errorf("long behind it: %v", err)
+	}
+	slept := time.Now()
+	if !stale(slept.Round(0).Add(-time.Hour), slept) {
+		t.Error("a machine that slept an hour by the wall clock believes what it knew")
+	}
+}

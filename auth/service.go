@@ -22,6 +22,7 @@ type Service struct {
 	mu         sync.RWMutex
 	cache      map[store.KeyHash]*saaf.Key // guarded by mu; keys that work
 	generation uint64                      // guarded by mu; grows with Forget
+	looked     time.Time                   // guarded by mu; when it was last seen that no key had changed
 }
 
 // NewService returns a Service over the keys of st.
@@ -33,8 +34,14 @@ func NewService(st *store.Store) *Service {
 	return s
 }
 
-// watchEvery is how often other processes are seen to have changed keys.
-const watchEvery = 250 * time.Millisecond
+const (
+	// watchEvery is how often other processes are seen to have changed keys.
+	watchEvery = 250 * time.Millisecond
+	// believed is for how long after such a look keys in memory are believed, where
+	// several processes serve: one that was paused must not let in a key that was
+	// revoked meanwhile.
+	believed = time.Second
+)
 
 // Run forgets keys that other processes have changed, and shares with them what keys
 // have used, until ctx ends.
@@ -53,11 +60,25 @@ func (s *Service) Run(ctx context.Context) error {
 		}
 		// The version is read before anything is forgotten, so that a change in between
 		// is seen next time. While it cannot be read, keys cannot be looked up either.
-		if version, err := s.store.Version(ctx); err == nil && version != taken {
+		began := time.Now()
+		version, err := s.store.Version(ctx)
+		if err != nil {
+			continue
+		}
+		if version != taken {
 			s.Forget()
 			taken = version
 		}
+		s.mu.Lock()
+		s.looked = began
+		s.mu.Unlock()
 	}
+}
+
+// stale reports whether the last look is too long ago, by either clock: one stands
+// still while a machine sleeps, and the other may be set.
+func stale(looked, now time.Time) bool {
+	return now.Sub(looked) > believed || now.Round(0).Sub(looked.Round(0)) > believed
 }
 
 // Take counts one request of a key, see [Limiter.Take].
@@ -91,9 +112,9 @@ func (s *Service) Authenticate(ctx context.Context, authorization string) (*saaf
 	}
 	h := hash(secret)
 	s.mu.RLock()
-	key, generation := s.cache[h], s.generation
+	key, generation, looked := s.cache[h], s.generation, s.looked
 	s.mu.RUnlock()
-	if key != nil {
+	if key != nil && !(s.store.Shared() && stale(looked, time.Now())) {
 		return key, nil
 	}
 	found, ok, err := s.store.KeyByHash(ctx, h)

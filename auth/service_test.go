@@ -206,6 +206,7 @@ func TestStoreThatDoesNotAnswer(t *testing.T) {
 	_, known := b.key(KeySpec{})
 	_, unseen := b.key(KeySpec{})
 	b.accepted("Bearer " + known)
+	b.looked = time.Now() // as Run does
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := b.Authenticate(ctx, "Bearer "+known); err != nil {

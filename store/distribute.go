@@ -21,6 +21,10 @@ func Distribute(ctx context.Context, cfg Config) (ran []string, err error) {
 		return nil, err
 	}
 	defer e.pool.Close()
+	// Before any table is made: this may be another database than was meant.
+	if err := e.setUp(ctx, ofCluster); err != nil {
+		return nil, wrap("distribute", err)
+	}
 	if err := e.migrate(ctx); err != nil {
 		return nil, wrap("distribute", err)
 	}
@@ -47,19 +51,21 @@ func Distribute(ctx context.Context, cfg Config) (ran []string, err error) {
 	return ran, wrap("distribute", interrupted(ctx, err))
 }
 
-// distributable refuses a database of no cluster, and one that is in use.
+// ofCluster refuses a database of no cluster.
+func ofCluster(conn session) error {
+	const sqlCitus = `SELECT count(*) FROM pg_extension WHERE extname = $1`
+	there := false
+	err := conn.query(sqlCitus, func(r row) error { there = r.int64() > 0; return nil }, "citus")
+	if err == nil && !there {
+		err = ErrNoCitus
+	}
+	return err
+}
+
+// distributable refuses a database that is in use.
 func distributable(conn session) error {
-	const (
-		sqlCitus   = `SELECT count(*) FROM pg_extension WHERE extname = $1`
-		sqlWorking = `SELECT count(*) FROM nodes WHERE until > $1`
-	)
-	there, working := false, 0
-	if err := conn.query(sqlCitus, func(r row) error { there = r.int64() > 0; return nil }, "citus"); err != nil {
-		return err
-	}
-	if !there {
-		return ErrNoCitus
-	}
+	const sqlWorking = `SELECT count(*) FROM nodes WHERE until > $1`
+	working := 0
 	now, err := databaseClock(conn)
 	if err != nil {
 		return err

@@ -117,6 +117,10 @@ func TestDistributeWithoutACluster(t *testing.T) {
 	if ran, err := Distribute(t.Context(), Config{URL: url}); !errors.Is(err, ErrNoCitus) || len(ran) > 0 {
 		t.Errorf("it ran %q, %v", ran, err)
 	}
+	there, err := Exists(t.Context(), Config{URL: url})
+	if err != nil || there {
+		t.Errorf("it has made tables in a database of no cluster: %v, %v", there, err)
+	}
 }
 
 // imitation is what Distribute asks of Citus, noted down and not done: the real one is

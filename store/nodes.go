@@ -27,7 +27,7 @@ type nodeLease struct {
 	until  atomic.Pointer[time.Time] // by this process's clocks
 }
 
-var errNodeLost = errors.New("the node number of this process was given to another one, because the database could not be reached for too long: start it again")
+var errNodeLost = errors.New("the node number of this process was taken from it, because the database could not be reached for too long: start it again")
 
 // lease takes the node number that was free for the longest time.
 func (e *postgres) lease(ctx context.Context) error {
