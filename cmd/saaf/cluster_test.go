@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -238,11 +237,8 @@ func TestKillOneOfTwoServers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dying, living := make([]pushed, crashers/2), make([]pushed, crashers/2)
-	for i := range dying {
-		dying[i] = pushed{next: crashFrom + int64(i)*crashRange, acked: make(map[string]string)}
-		living[i] = pushed{next: crashFrom + int64(i+len(dying))*crashRange, acked: make(map[string]string)}
-	}
+	workers := pushers(crashers, crashRange)
+	dying, living := workers[:crashers/2], workers[crashers/2:]
 	rounds := 4
 	if os.Getenv("SAAF_LONG") != "" {
 		rounds = 40
@@ -271,7 +267,7 @@ func TestKillOneOfTwoServers(t *testing.T) {
 		group.Wait()
 		c.start(0)
 	}
-	checkStored(t, c.api(1, key), camp.ID, slices.Concat(dying, living))
+	checkStored(t, c.api(1, key), camp.ID, workers)
 }
 
 // The leader of three PostgreSQL is killed under load. Servers find the new one by
@@ -290,10 +286,7 @@ func TestLeaderDies(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	workers := make([]pushed, crashers)
-	for i := range workers {
-		workers[i] = pushed{next: crashFrom + int64(i)*crashRange, acked: make(map[string]string)}
-	}
+	workers := pushers(crashers, crashRange)
 	for range 3 {
 		stop := make(chan struct{})
 		var answered atomic.Int64 // in nanoseconds of this process: the last answer
@@ -351,10 +344,9 @@ func TestServersBehindAPooler(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	workers := make([]pushed, 4)
+	workers := pushers(4, 100)
 	var group sync.WaitGroup
 	for i := range workers {
-		workers[i] = pushed{next: crashFrom + int64(i)*100, acked: make(map[string]string)}
 		w, api := &workers[i], c.api(i%2, key)
 		group.Go(func() {
 			for n := range 40 {

@@ -89,6 +89,15 @@ type pushed struct {
 	inFlight [][]string        // phones of requests without an answer, each all or nothing
 }
 
+// pushers are so many workers, each with so many numbers of its own.
+func pushers(n int, numbers int64) []pushed {
+	workers := make([]pushed, n)
+	for i := range workers {
+		workers[i] = pushed{next: crashFrom + int64(i)*numbers, acked: make(map[string]string)}
+	}
+	return workers
+}
+
 // TestKillLosesNothing kills the server under load, again and again. What was
 // answered is there afterwards, once, with its id and its verdict; a request
 // that got no answer is stored whole or not at all.
@@ -107,10 +116,7 @@ func TestKillLosesNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	workers := make([]pushed, crashers)
-	for i := range workers {
-		workers[i] = pushed{next: crashFrom + int64(i)*crashRange, acked: make(map[string]string)}
-	}
+	workers := pushers(crashers, crashRange)
 	for range kills() {
 		killUnderLoad(t, srv, key, camp.ID, workers)
 		if srv, err = apptest.Start(binary, dataDir); err != nil {
