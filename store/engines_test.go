@@ -58,6 +58,8 @@ var embeddedOnly = map[string]string{
 	"TestBarrier":                              "with one writer the queue is the barrier; with several a barrier waits in the database",
 	"TestBarrierWaitsForSmallJobs":             "with one writer the queue is the barrier; with several a barrier waits in the database",
 	"TestMove":                                 theMove,
+	"TestMovedStoreIsLeft":                     theMove,
+	"TestMoveCutShortAtTheRelease":             theMove,
 	"TestMoveGoesOn":                           theMove,
 	"TestMoveComparesBothSides":                theMove,
 	"TestMoveRefuses":                          theMove,

@@ -62,6 +62,13 @@ func (s *Store) readSecrets(conn session) error {
 	if halfMoved && !s.cfg.halfMoved {
 		return errHalfMoved
 	}
+	moved, err := readMoved(conn, s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if moved != nil && !s.cfg.Moved {
+		return moved
+	}
 	fresh := fingerprint == nil
 	if fresh && s.cfg.MustExist && s.engine.shared() {
 		return ErrNoStore // there are its tables, and nothing is in them

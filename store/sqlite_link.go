@@ -2,13 +2,24 @@ package store
 
 import (
 	"context"
+	"errors"
 
 	"zombiezen.com/go/sqlite"
 )
 
+// begin refuses when the store was moved since it was opened.
 func (c sqliteConn) begin(context.Context, scope) error {
-	_, err := c.exec("BEGIN IMMEDIATE")
-	return err
+	if _, err := c.exec("BEGIN IMMEDIATE"); err != nil {
+		return err
+	}
+	moved, err := readMoved(c, "")
+	if err == nil && moved != nil {
+		err = errMovedMeanwhile
+	}
+	if err != nil {
+		return errors.Join(err, c.rollback())
+	}
+	return nil
 }
 
 func (c sqliteConn) later(sql string, args ...any) error {
