@@ -91,6 +91,8 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
+	"TestPoolerIsExplained":               "a setting of the server, for which it does not matter where rows are",
+	"TestEncryptionIsExplained":           "a setting of the server, for which it does not matter where rows are",
 	"TestUselessDatabaseIsExplained":      "a setting of the server, for which it does not matter where rows are",
 	"TestDocumentedURLs":                  "about URLs, for which it does not matter where rows are",
 	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",

@@ -82,11 +82,11 @@ func Move(ctx context.Context, cfg MoveConfig) (report MoveReport, err error) {
 	}
 	defer to.pool.Close()
 	if err := to.migrate(ctx); err != nil {
-		return report, err
+		return report, wrap("open the database", explained(interrupted(ctx, err)))
 	}
 	m := &mover{cfg: cfg, source: source.Store, to: to, report: MoveReport{Deployment: source.Deployment()}}
 	err = m.reading(ctx, m.run)
-	return m.report, wrap("move", interrupted(ctx, err))
+	return m.report, wrap("move", explained(interrupted(ctx, err)))
 }
 
 func (c *MoveConfig) setDefaults() {

@@ -198,7 +198,7 @@ func Exists(ctx context.Context, cfg Config) (there bool, err error) {
 		there, err = migrated(conn)
 		return err
 	})
-	return there, wrap("look into the database", err)
+	return there, wrap("look into the database", explained(err))
 }
 
 // Close closes the connections. Run must have returned.
