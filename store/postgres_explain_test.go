@@ -54,7 +54,7 @@ func TestEncryptionIsExplained(t *testing.T) {
 		plain + "?sslmode=verify-ca&sslrootcert=/nowhere.pem":                         "correct sslrootcert, sslcert and sslkey",
 		current + "?sslmode=verify-full&sslrootcert=" + file:                          "for another name than the host in the database URL",
 		expired + "?sslmode=verify-full&sslrootcert=" + fileOfExpired:                 "its certificate is not valid: renew it",
-		strings.Replace(current, "saaf@", "saaf:geheim@", 1) + "?sslmode=verify-full": "signed by nobody",
+		strings.Replace(current, "saaf@", "saaf:geheim@", 1) + "?sslmode=verify-full": "for another name",
 	} {
 		_, err := Open(t.Context(), Config{Dir: t.TempDir(), URL: url})
 		if err == nil || !strings.Contains(err.Error(), say) || strings.Contains(err.Error(), "try again") || strings.Contains(err.Error(), "geheim") {
