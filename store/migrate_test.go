@@ -82,7 +82,7 @@ func TestMigrateRefuses(t *testing.T) {
 	}{
 		"a newer program": {
 			`INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ('9999_future.sql', 'x', 1)`,
-			"made by a newer saaf (it has 4 migrations, this program 3): use that version",
+			"made by a newer saaf (it has 5 migrations, this program 4): use that version",
 		},
 		"an edited migration": {
 			`UPDATE schema_migrations SET checksum = 'edited' WHERE name = '0001_first.sql'`,
@@ -173,8 +173,8 @@ func TestConcurrentOpenMigratesOnce(t *testing.T) {
 	close(begin)
 	wg.Wait()
 	b := open(t, Config{Dir: dir})
-	if n := b.number(`SELECT count(*) FROM schema_migrations`); n != 3 {
-		t.Errorf("%d migrations are noted; want 3", n)
+	if n := b.number(`SELECT count(*) FROM schema_migrations`); n != 4 {
+		t.Errorf("%d migrations are noted; want 4", n)
 	}
 	b.goldenSchema()
 }
