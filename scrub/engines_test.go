@@ -41,7 +41,7 @@ var embeddedOnly = map[string]string{
 	"TestDamagedFileIsNotPublished": itsOwn, "TestPublishGoesOn": itsOwn, "TestTwoImportersOfOneStore": itsOwn,
 	"TestFilesThatAreKeptEverywhere": itsOwn, "TestTidyingSparesWhatIsPrepared": itsOwn, "TestCommandsFetch": itsOwn,
 	"TestImportReachesEveryNode": itsOwn, "TestDeltasTravelAsDeltas": itsOwn, "TestNodeStartsBehind": itsOwn,
-	"TestNodesThatDoNotGetReady": itsOwn, "TestImportCancelledWhileItWaits": itsOwn,
+	"TestNodesThatDoNotGetReady": itsOwn, "TestUnknownWhileItIsVerified": itsOwn, "TestImportCancelledWhileItWaits": itsOwn,
 }
 
 func TestEngineTestsAreThere(t *testing.T) {

@@ -116,6 +116,7 @@ var onPostgres = map[string]string{
 	"TestServerStaysAway":                 theLink,
 	"TestPushesDoNotOvertakeChanges":      theOthers,
 	"TestPausedTransactionIsOver":         theLink,
+	"TestSpreadGoesOn":                    theWriters,
 	"TestLocksHoldNobodyElse":             theWriters,
 	"TestLeasesHoldNoHeartbeat":           theWriters,
 	"TestReadsHoldNoWriter":               theWriters,
