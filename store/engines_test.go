@@ -91,6 +91,7 @@ const (
 var onPostgres = map[string]string{
 	"TestUselessDatabaseIsExplained":      "a setting of the server, for which it does not matter where rows are",
 	"TestDocumentedURLs":                  "about URLs, for which it does not matter where rows are",
+	"TestDocumentedConnections":           "makes no connection",
 	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",
 	"TestBadURLIsNotRepeated":             "reads a URL, without any database",
 	"TestClaimsAtOnce":                    theOthers,

@@ -3,6 +3,9 @@ package store
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -148,5 +151,30 @@ func TestReadsHoldNoWriter(t *testing.T) {
 	b.must(<-read)
 	for range cap(waits) {
 		b.must(<-waits)
+	}
+}
+
+// How many connections a process opens is said where somebody looks who runs it.
+func TestDocumentedConnections(t *testing.T) {
+	t.Parallel()
+	cfg := Config{URL: "postgres://saaf@127.0.0.1:1/saaf"}
+	cfg.setDefaults()
+	e, err := connectPostgres(t.Context(), &Store{cfg: cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.disconnect()
+	most := e.pool.Config().MaxConns + e.reads.Config().MaxConns
+	for path, want := range map[string]string{
+		filepath.Join("docs", "postgres.md"):        fmt.Sprintf("at most %d connections", most),
+		filepath.Join("cmd", "saaf", "database.go"): fmt.Sprintf("up to %d connections", most),
+	} {
+		text, err := os.ReadFile(filepath.Join("..", path))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(string(text), want) {
+			t.Errorf("%s does not say %q", path, want)
+		}
 	}
 }

@@ -117,7 +117,7 @@ var (
 		Message: "The store cannot write at the moment; nothing of this request was stored"}
 	// errUnknown is the one failure after which a job may be on the disk.
 	errUnknown = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
-		Message: "The store failed while it was writing, and whether this request was stored is not known; look, or send it again"}
+		Message: "The store failed while it was writing, and whether this request was stored is not known; look, or send it again: no lead is stored twice"}
 )
 
 // lock makes this transaction wait for those of other writers that it must not run
@@ -173,6 +173,9 @@ func (q *queue) wait(j *job) error {
 	case err := <-j.done: // one of the last that were done
 		return err
 	default:
+		if j.doubt {
+			return errUnknown
+		}
 		return errStopped
 	}
 }

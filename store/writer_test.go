@@ -345,6 +345,10 @@ func TestLastAnswerIsNotLost(t *testing.T) {
 		if err := q.wait(j); !isUnavailable(err, "stopping") {
 			t.Fatal(err)
 		}
+		j.doubt = true
+		if err := q.wait(j); err != error(errUnknown) {
+			t.Fatal("it may be on the disk, and is told: ", err)
+		}
 	}
 }
 
