@@ -29,6 +29,9 @@ var embeddedOnly = map[string]string{
 	"TestVerifyAgainstLodgedCheckpoints":    damages,
 	"TestVerifyLooksForTheEntriesOfLeads":   damages,
 
+	"TestEvidencePathLimits":              "its entries are in one chain; where leads and checks have each their own, see TestEvidenceOfSeveralChains",
+	"TestImportCancelledBeforeItIsActive": "a push holds the one writer; where lanes have their own it holds no activation",
+
 	"TestNothingIsPublishedAlone":    "about the embedded store alone",
 	"TestShelfHoldsWhatIsInUse":      "about the embedded store alone",
 	"TestSweepWithoutTheOldSnapshot": mends,

@@ -104,7 +104,7 @@ func (s *Service) Load(ctx context.Context) (Serving, error) {
 // held. An error is that of ctx.
 func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 	start := time.Now()
-	if s.store.Shared() && !s.shelf.holds(active) {
+	if s.store.Shared() && ctx.Err() == nil && s.registry.View().Ref() != (saaf.SnapshotRef{}) && !s.shelf.holds(active) {
 		// Others answer from it already, and to read it whole takes seconds. Who has
 		// prepared for it holds it.
 		s.use(nil, saaf.SnapshotRef{}, fmt.Sprintf("snapshot %s is being verified here", active.ID))
