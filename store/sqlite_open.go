@@ -114,7 +114,7 @@ func (e *embedded) close() error {
 func (e *embedded) run(ctx context.Context) error {
 	w := &writer{store: e.store, link: e.conn, named: make(map[saaf.SnapshotID]*saaf.EntrySnapshot)}
 	for {
-		group := e.store.queue.next()
+		group := e.store.queue.next(ofCampaigns)
 		if group == nil {
 			return nil
 		}
