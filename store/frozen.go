@@ -26,6 +26,11 @@ func (f *frozen) frozen(_ context.Context, fn func(engine) error) error { return
 func (e *embedded) frozen(_ context.Context, fn func(engine) error) error { return fn(e) }
 
 func (e *postgres) frozen(ctx context.Context, fn func(engine) error) error {
+	leave, err := e.readLong(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
 	conn, err := e.reads.Acquire(ctx)
 	if err != nil {
 		return unreachable(err)
@@ -45,6 +50,8 @@ type frozen struct {
 	mu   sync.Mutex
 	conn *pgx.Conn // guarded by mu
 }
+
+func (f *frozen) glance(ctx context.Context, fn func(session) error) error { return f.read(ctx, fn) }
 
 func (f *frozen) read(ctx context.Context, fn func(session) error) error {
 	f.mu.Lock()
