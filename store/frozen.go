@@ -26,11 +26,6 @@ func (f *frozen) frozen(_ context.Context, fn func(engine) error) error { return
 func (e *embedded) frozen(_ context.Context, fn func(engine) error) error { return fn(e) }
 
 func (e *postgres) frozen(ctx context.Context, fn func(engine) error) error {
-	leave, err := e.readLong(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
 	conn, err := e.reads.Acquire(ctx)
 	if err != nil {
 		return unreachable(err)

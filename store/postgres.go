@@ -130,22 +130,13 @@ func (e *postgres) clock(conn session) (time.Time, error) {
 }
 
 func (e *postgres) read(ctx context.Context, fn func(session) error) error {
-	leave, err := e.readLong(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	return e.glance(ctx, fn)
-}
-
-// readLong waits for one of the places for reads that may take long.
-func (e *postgres) readLong(ctx context.Context) (leave func(), err error) {
 	select {
 	case e.long <- struct{}{}:
-		return func() { <-e.long }, nil
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		return ctx.Err()
 	}
+	defer func() { <-e.long }()
+	return e.glance(ctx, fn)
 }
 
 func (e *postgres) glance(ctx context.Context, fn func(session) error) error {
