@@ -102,7 +102,7 @@ func readCampaign(conn session, tenant saaf.TenantID, env saaf.Environment, id s
 // Campaign reads one campaign. One that does not exist, is another tenant's or
 // belongs to the other environment is the same NotFound.
 func (s *Store) Campaign(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, id saaf.CampaignID) (c saaf.Campaign, err error) {
-	err = s.read(ctx, func(conn session) error {
+	err = s.glance(ctx, func(conn session) error {
 		c, err = readCampaign(conn, tenant, env, id)
 		return err
 	})

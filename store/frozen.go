@@ -46,6 +46,8 @@ type frozen struct {
 	conn *pgx.Conn // guarded by mu
 }
 
+func (f *frozen) glance(ctx context.Context, fn func(session) error) error { return f.read(ctx, fn) }
+
 func (f *frozen) read(ctx context.Context, fn func(session) error) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()

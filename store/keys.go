@@ -79,7 +79,7 @@ func scanKey(r row) saaf.Key {
 // there is none.
 func (s *Store) KeyByHash(ctx context.Context, hash KeyHash) (k saaf.Key, found bool, err error) {
 	const sqlKeyByHash = `SELECT ` + keyColumns + ` FROM api_keys WHERE hash = $1`
-	err = s.read(ctx, func(conn session) error {
+	err = s.glance(ctx, func(conn session) error {
 		return conn.query(sqlKeyByHash, func(r row) error {
 			k, found = scanKey(r), true
 			return nil

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -151,6 +152,40 @@ func TestReadsHoldNoWriter(t *testing.T) {
 	b.must(<-read)
 	for range cap(waits) {
 		b.must(<-waits)
+	}
+}
+
+// Reads that take long leave a connection to what every request and every sign of life
+// depends on: keys, campaigns, the version and the register.
+func TestLongReadsHoldNoGlance(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, Config{Readers: 2})
+	reading, left := make(chan struct{}, 3), make(chan struct{})
+	leave := sync.OnceFunc(func() { close(left) })
+	defer leave() // the store closes when all have read
+	read := make(chan error, cap(reading))
+	for range cap(reading) {
+		go func() {
+			read <- b.read(t.Context(), func(session) error { reading <- struct{}{}; <-left; return nil })
+		}()
+	}
+	<-reading
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	for range 100 {
+		_, err := b.Version(ctx)
+		b.must(err)
+		_, _, err = b.KeyByHash(ctx, KeyHash{})
+		b.must(err)
+		_, err = b.Campaign(ctx, b.tenant, saaf.Live, b.campaign)
+		b.must(err)
+		_, err = b.Registry(ctx)
+		b.must(err)
+		b.must(b.AddLeads(ctx, b.tenant, saaf.Live, &LeadBatch{Campaign: b.campaign, Leads: leads(0, 1)})) // of 100 one is new
+	}
+	leave()
+	for range cap(reading) {
+		b.must(<-read)
 	}
 }
 

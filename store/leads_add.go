@@ -255,7 +255,7 @@ func (s *Store) fillDuplicates(ctx context.Context, b *LeadBatch) error {
 		at time.Time
 	}
 	const sqlLeadsByPhones = `SELECT id, phone, created_at FROM leads WHERE campaign_id = $1 AND phone = ANY($2)`
-	return s.read(ctx, func(conn session) error {
+	return s.glance(ctx, func(conn session) error {
 		there := make(map[saaf.Phone]lead, len(phones))
 		err := conn.query(sqlLeadsByPhones, func(r row) error {
 			id, phone := saaf.LeadID(r.int64()), saaf.Phone(r.int64())

@@ -233,6 +233,9 @@ func (m *mover) claim(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if moved != nil && moved.To != m.target() {
+		return moved // what is in this one was left when the store was reopened
+	}
 	return m.to.setUp(ctx, func(conn session) error {
 		claimed := 0
 		if moved == nil {

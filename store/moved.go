@@ -42,12 +42,17 @@ func readMoved(conn session, dir string) (moved *MovedError, err error) {
 // cut short in between goes on when the move is run again.
 func (m *mover) leave() error {
 	const sqlLeave = `UPDATE deployment SET moved_to = $1, moved_at = $2`
-	to := m.to.pool.Config().ConnConfig
-	if _, err := m.from.exec(sqlLeave, fmt.Sprintf("the database %s on %s", to.Database, to.Host), time.Now()); err != nil {
+	if _, err := m.from.exec(sqlLeave, m.target(), time.Now()); err != nil {
 		return err
 	}
 	_, err := m.from.exec(`COMMIT`)
 	return err
+}
+
+// target names the database without user and password.
+func (m *mover) target() string {
+	to := m.to.pool.Config().ConnConfig
+	return fmt.Sprintf("the database %s on %s", to.Database, to.Host)
 }
 
 // ErrNotMoved is returned by [Reopen] for a store that was not moved.

@@ -21,6 +21,7 @@ type postgres struct {
 	store  *Store
 	pool   *pgxpool.Pool // of the writers and of the keeper of the node number
 	reads  *pgxpool.Pool // of everybody else: whatever they read, and for how long, no write waits for a connection
+	long   chan struct{} // a place for each read that may take long; one connection of reads is never theirs
 	node   nodeLease
 	opened context.Context // that of Open without its end, for what is done at the close
 }
@@ -58,7 +59,7 @@ func connectPostgres(ctx context.Context, s *Store) (*postgres, error) {
 	}
 	reads := cfg.Copy()
 	reads.MaxConns = int32(s.cfg.Readers)
-	e := &postgres{store: s, opened: context.WithoutCancel(ctx)}
+	e := &postgres{store: s, opened: context.WithoutCancel(ctx), long: make(chan struct{}, max(1, s.cfg.Readers-1))}
 	if e.pool, err = pgxpool.NewWithConfig(ctx, cfg); err == nil {
 		e.reads, err = pgxpool.NewWithConfig(ctx, reads)
 	}
@@ -129,6 +130,16 @@ func (e *postgres) clock(conn session) (time.Time, error) {
 }
 
 func (e *postgres) read(ctx context.Context, fn func(session) error) error {
+	select {
+	case e.long <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { <-e.long }()
+	return e.glance(ctx, fn)
+}
+
+func (e *postgres) glance(ctx context.Context, fn func(session) error) error {
 	return withConn(ctx, e.reads, fn)
 }
 

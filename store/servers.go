@@ -163,7 +163,7 @@ func (s *Store) Running(ctx context.Context) (list []Server, starting bool, err 
 // servers must take.
 func (s *Store) Version(ctx context.Context) (version int64, err error) {
 	const sqlVersion = `SELECT version FROM deployment`
-	err = s.read(ctx, func(conn session) error {
+	err = s.glance(ctx, func(conn session) error {
 		return conn.query(sqlVersion, func(r row) error {
 			version = r.int64()
 			return nil

@@ -26,7 +26,7 @@ func scanSnapshot(r row) (s saaf.Snapshot) {
 // Registry reads which snapshot is active and up to which one all leads are
 // confirmed.
 func (s *Store) Registry(ctx context.Context) (st saaf.RegistryState, err error) {
-	err = s.read(ctx, func(conn session) error {
+	err = s.glance(ctx, func(conn session) error {
 		st, err = readRegistry(conn)
 		return err
 	})

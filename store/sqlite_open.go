@@ -100,6 +100,8 @@ func (e *embedded) read(ctx context.Context, fn func(session) error) error {
 	return fn(sqliteConn{conn})
 }
 
+func (e *embedded) glance(ctx context.Context, fn func(session) error) error { return e.read(ctx, fn) }
+
 func (e *embedded) setUp(_ context.Context, fn func(session) error) error { return fn(e.conn) }
 
 func (e *embedded) close() error {

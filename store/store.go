@@ -129,6 +129,9 @@ type Store struct {
 type engine interface {
 	// read runs fn with a connection for reading, which ctx interrupts.
 	read(ctx context.Context, fn func(session) error) error
+	// glance is read for what takes a row or two by their keys, and what pushes, keys and
+	// signs of life depend on. It waits for no longer reads.
+	glance(ctx context.Context, fn func(session) error) error
 	// setUp runs fn with a connection for writing, before run: each statement is a
 	// transaction of its own.
 	setUp(ctx context.Context, fn func(session) error) error
@@ -217,6 +220,11 @@ func (s *Store) NewID() int64 { return s.ids.Next() }
 // read runs fn with a read connection that ctx interrupts.
 func (s *Store) read(ctx context.Context, fn func(session) error) error {
 	return interrupted(ctx, s.engine.read(ctx, fn))
+}
+
+// glance is read for what keeps no connection for long.
+func (s *Store) glance(ctx context.Context, fn func(session) error) error {
+	return interrupted(ctx, s.engine.glance(ctx, fn))
 }
 
 // interrupted prefers the reason why ctx ended over the database's word for it.
