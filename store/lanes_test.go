@@ -77,6 +77,10 @@ func TestLocksHoldNobodyElse(t *testing.T) {
 		_, err := b.CreateTenant(ctx, "Zenith Bank")
 		return err
 	}})
+	other := b.newCampaign(b.tenant, saaf.Live)
+	works(t, map[string]func(context.Context) error{"a push to another campaign": func(ctx context.Context) error {
+		return b.AddLeads(ctx, b.tenant, saaf.Live, &LeadBatch{Campaign: other, Leads: leads(0, 1)})
+	}})
 	release()
 	for _, one := range pushed {
 		b.must(<-one)

@@ -51,7 +51,7 @@ func connectPostgres(ctx context.Context, s *Store) (*postgres, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	cfg.MaxConns = int32(s.cfg.Writers + ownLanes + 1)
+	cfg.MaxConns = int32(s.cfg.Writers + 1 + ownLanes + 1)
 	cfg.ConnConfig.RuntimeParams["application_name"] = "saaf"
 	cfg.ConnConfig.Tracer = s.cfg.tracer
 	if cfg.ConnConfig.ConnectTimeout == 0 {
@@ -186,8 +186,8 @@ func (e *postgres) run(ctx context.Context) error {
 			e.store.queue.end()
 		}
 	})
-	for i := range e.store.cfg.Writers + ownLanes {
-		of := max(0, lane(i-e.store.cfg.Writers+1))
+	for i := range e.store.cfg.Writers + 1 + ownLanes {
+		of := max(0, lane(i-e.store.cfg.Writers))
 		w := &writer{
 			store: e.store, link: &pgLink{engine: e}, named: make(map[saaf.SnapshotID]*saaf.EntrySnapshot),
 			slot: (e.node.number*int64(e.store.cfg.Writers) + int64(i)) % countSlots,
@@ -198,7 +198,10 @@ func (e *postgres) run(ctx context.Context) error {
 				if group == nil {
 					return
 				}
-				if err := w.commit(ctx, group); err != nil {
+				campaign := group[0].of.campaign
+				err := w.commit(ctx, group)
+				e.store.queue.done(of, campaign)
+				if err != nil {
 					cancel(err)
 					e.store.queue.end()
 					return

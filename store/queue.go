@@ -87,8 +87,11 @@ type queue struct {
 	apart             bool          // a group is of one campaign, and there are lanes
 	stopped           chan struct{} // closed when Run has answered its last job
 
+	most int // writers at one campaign: it may be locked, and one is left for the others
+
 	mu    sync.Mutex
-	lanes [lanes]laneQueue // guarded by mu
+	lanes [lanes]laneQueue        // guarded by mu
+	busy  map[saaf.CampaignID]int // guarded by mu; writers that are at a campaign
 	ended bool             // guarded by mu; nothing more will come
 }
 
@@ -105,6 +108,7 @@ func newQueue(c Config, apart bool) *queue {
 	for i := range q.lanes {
 		q.lanes[i].wake = sync.NewCond(&q.mu)
 	}
+	q.most, q.busy = c.Writers, make(map[saaf.CampaignID]int)
 	return q
 }
 
@@ -196,8 +200,10 @@ func (q *queue) next(of lane) []*job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	l := &q.lanes[of]
-	for len(l.small)+len(l.bulk) == 0 {
-		if q.ended {
+	barred := func(j *job) bool { return q.apart && of == ofCampaigns && q.busy[j.of.campaign] >= q.most }
+	may := func(j *job) bool { return !barred(j) }
+	for !slices.ContainsFunc(l.small, may) && !slices.ContainsFunc(l.bulk, may) {
+		if q.ended && len(l.small)+len(l.bulk) == 0 {
 			return nil
 		}
 		l.wake.Wait()
@@ -205,6 +211,9 @@ func (q *queue) next(of lane) []*job {
 	var group []*job
 	rows := 0
 	take := func(j *job) bool {
+		if barred(j) {
+			return false
+		}
 		if rows >= maxGroupRows || q.apart && len(group) > 0 && !together(group[0].of, j.of) {
 			return false
 		}
@@ -220,7 +229,20 @@ func (q *queue) next(of lane) []*job {
 		}
 		return taken
 	})
+	if q.apart {
+		q.busy[group[0].of.campaign]++
+	}
 	return group
+}
+
+// done says that a writer has left the campaign of a group that next has returned.
+func (q *queue) done(of lane, c saaf.CampaignID) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.busy[c]--; q.busy[c] == 0 {
+		delete(q.busy, c)
+	}
+	q.lanes[of].wake.Broadcast()
 }
 
 // together reports whether two jobs can be one transaction where each is of one

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -344,7 +343,10 @@ func (b *bundle) block() (release func()) {
 	b.t.Helper()
 	scopes := []scope{beside}
 	if b.engine.shared() {
-		scopes = append(slices.Repeat([]scope{{campaign: 1, shared: true}}, b.cfg.Writers), beside, signs, everything)
+		for i := range b.cfg.Writers + 1 { // each of its own campaign
+			scopes = append(scopes, scope{campaign: saaf.CampaignID(i + 1), shared: true})
+		}
+		scopes = append(scopes, signs, everything)
 	}
 	leave, done := make(chan struct{}), make(chan error, len(scopes))
 	for _, of := range scopes { // one after the other: else one writer takes them all

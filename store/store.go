@@ -44,7 +44,8 @@ type Config struct {
 	// Readers is the number of read connections, default 4.
 	Readers int
 
-	// Writers is how many transactions run beside each other on PostgreSQL, default 4.
+	// Writers is how many transactions of one campaign run beside each other on PostgreSQL,
+	// default 4. There is one more for other campaigns, and some for what is of none.
 	Writers int
 
 	// WriteBack leaves writing the log of the embedded database back to

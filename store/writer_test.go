@@ -88,7 +88,7 @@ func TestGroupCommit(t *testing.T) {
 				release := b.block()
 				before := b.commits()
 				if b.engine.shared() { // those that occupy the writers count too
-					before += b.cfg.Writers + ownLanes
+					before += b.cfg.Writers + 1 + ownLanes
 				}
 				var answers []<-chan error
 				for n := range c.pushes {
