@@ -195,6 +195,13 @@ func (s *IDSource) Next() int64 {
 	return id
 }
 
+// Above has the ids that follow be above one that somebody else has made.
+func (s *IDSource) Above(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = max(s.last, id)
+}
+
 // Last returns the newest id made or seen, the floor of a later source.
 func (s *IDSource) Last() int64 {
 	s.mu.Lock()

@@ -49,7 +49,7 @@ type Head struct {
 	First     saaf.LeadID // the lowest id
 	States    States      // that some lead has
 	Created   Bounds      // of all leads
-	Checked   Bounds      // of the leads that were found clean
+	Checked   Bounds      // of the leads with a finding of the registry, see State.Dated
 	Unfounded bool        // some lead was found clean without a snapshot
 }
 
@@ -134,7 +134,7 @@ type Addition struct {
 	Phone     saaf.Phone
 	State     State
 	Created   int64
-	Checked   int64 // when it was found clean; used for such alone
+	Checked   int64 // when the registry was asked; used for dated findings alone
 	Unfounded bool  // it was found clean without a snapshot
 }
 
@@ -156,9 +156,9 @@ func (b *Block) Append(a Addition) bool {
 	}
 	created, checked := b.bounds(0), b.bounds(1)
 	created.Add(a.Created)
-	if a.State.Reason().Clean() {
+	if a.State.Dated() {
 		checked.Add(a.Checked)
-		if a.Unfounded {
+		if a.Unfounded && a.State.Reason().Clean() {
 			b.body[headBytes-1] = 1
 		}
 	}
@@ -261,7 +261,7 @@ func (b *Block) Remove(e Entry) { pack(b.body[e.at:], 0, 0) }
 type Change struct {
 	Entry     Entry
 	State     State
-	Checked   int64 // when it was found clean, in Unix milliseconds; used for such alone
+	Checked   int64 // when the registry was asked, in Unix milliseconds; used for dated findings alone
 	Unfounded bool  // it was found clean without a snapshot
 }
 
@@ -271,14 +271,14 @@ func (b *Block) Change(list ...Change) {
 	for i := range list {
 		c := &list[i]
 		pack(b.body[c.Entry.at:], c.Entry.Phone, c.State)
-		if c.State.Reason().Clean() {
+		if c.State.Dated() {
 			checked.Add(c.Checked)
-			unfounded = unfounded || c.Unfounded
+			unfounded = unfounded || c.Unfounded && c.State.Reason().Clean()
 		}
 	}
 	// Only when nobody is left whose finding is as old as it was can the bounds move on.
 	b.each(func(e Entry) bool {
-		if e.Phone == 0 || !e.State.Reason().Clean() || slices.ContainsFunc(list, func(c Change) bool { return c.Entry.at == e.at }) {
+		if e.Phone == 0 || !e.State.Dated() || slices.ContainsFunc(list, func(c Change) bool { return c.Entry.at == e.at }) {
 			return true
 		}
 		old := b.bounds(1)

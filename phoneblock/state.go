@@ -25,6 +25,15 @@ func (s State) Status() saaf.LeadStatus { return saaf.LeadStatus(s / statusStep)
 // Reason is what was found about its number.
 func (s State) Reason() saaf.VerdictReason { return saaf.VerdictReason(s % statusStep) }
 
+// Dated reports whether the age of the finding matters: it is what a registry said.
+func (s State) Dated() bool {
+	switch s.Reason() {
+	case saaf.NotRegistered, saaf.FullBlock, saaf.PartialBlock:
+		return true
+	}
+	return false
+}
+
 // States is a set of states, the bit 1<<s for each.
 type States uint64
 

@@ -19,6 +19,7 @@ type Table struct {
 	shards    []shard
 	shardBits uint
 	n         int
+	slots     int // of all shards
 }
 
 type shard struct {
@@ -31,6 +32,7 @@ const (
 	manyShardBits = 8
 	manyFrom      = 64_000 // phones, from which the many shards are used
 	mixFactor     = 0x2_7F4A_7C15
+	unmixFactor   = 0x9937733d // the inverse of mixFactor modulo 1<<34
 	spread        = 0x9E37_79B1
 )
 
@@ -43,6 +45,7 @@ func NewTable(hint int) *Table {
 	t.shards = make([]shard, 1<<t.shardBits)
 	for i := range t.shards {
 		t.shards[i].slots = make([]uint64, slotsFor(hint>>t.shardBits))
+		t.slots += len(t.shards[i].slots)
 	}
 	return t
 }
@@ -54,12 +57,27 @@ func slotsFor(n int) int { return n + n/3 + 8 }
 func (t *Table) Len() int { return t.n }
 
 // Bytes is the memory the table takes.
-func (t *Table) Bytes() int64 {
-	bytes := 0
-	for i := range t.shards {
-		bytes += 8*len(t.shards[i].slots) + 32
+func (t *Table) Bytes() int64 { return int64(8*t.slots + 32*len(t.shards)) }
+
+// Equal reports whether two tables say the same.
+func (t *Table) Equal(other *Table) bool {
+	if t.n != other.n {
+		return false
 	}
-	return int64(bytes)
+	for i := range t.shards {
+		for _, v := range t.shards[i].slots {
+			if uint32(v) != 0 && other.Block(t.phone(i, uint32(v>>32))) != uint32(v) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// phone is what place has mixed.
+func (t *Table) phone(shard int, key uint32) saaf.Phone {
+	mixed := uint64(shard)<<(phoneBits-t.shardBits) | uint64(key)
+	return saaf.Phone(mixed * unmixFactor & phoneMask)
 }
 
 // place is the shard of a phone, and what the shard keeps of it.
@@ -114,7 +132,7 @@ func (t *Table) Put(p saaf.Phone, block uint32) error {
 		return &TwiceError{Blocks: [2]uint32{uint32(s.slots[i]), block}}
 	}
 	if 5*(s.n+1) > 4*len(s.slots) {
-		s.grow()
+		t.slots += s.grow()
 	}
 	i, _ := s.find(key)
 	s.slots[i] = uint64(key)<<32 | uint64(block)
@@ -130,7 +148,8 @@ func (e *TwiceError) Error() string {
 	return fmt.Sprintf("a phone is twice in the campaign, in blocks %d and %d", e.Blocks[0], e.Blocks[1])
 }
 
-func (s *shard) grow() {
+// grow makes room in the shard and returns for how many more slots.
+func (s *shard) grow() (more int) {
 	old := s.slots
 	s.slots = make([]uint64, len(old)+len(old)/4+8)
 	for _, v := range old {
@@ -139,6 +158,7 @@ func (s *shard) grow() {
 			s.slots[i] = v
 		}
 	}
+	return len(s.slots) - len(old)
 }
 
 // split moves the phones of a small table into the many shards of a large one.
@@ -152,7 +172,7 @@ func (t *Table) split() {
 			mixed := uint64(i)<<(phoneBits-fewShardBits) | v>>32
 			s := &large.shards[mixed>>(phoneBits-manyShardBits)]
 			if 5*(s.n+1) > 4*len(s.slots) {
-				s.grow()
+				large.slots += s.grow()
 			}
 			slot, _ := s.find(uint32(mixed))
 			s.slots[slot] = v

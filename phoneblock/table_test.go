@@ -69,6 +69,21 @@ func TestFillerMakesTheSameTable(t *testing.T) {
 				}
 			}
 			table, err := f.Table()
+			slow := NewTable(0)
+			for p, block := range want {
+				_ = slow.Put(p, block)
+			}
+			if n > 0 && (!table.Equal(slow) || !slow.Equal(table)) {
+				t.Errorf("%d phones: two tables of them are not equal", n)
+			}
+			for p, block := range want {
+				slow.Delete(p)
+				_ = slow.Put(p, block+1)
+				if table.Equal(slow) || slow.Equal(table) {
+					t.Errorf("%d phones: a table with another block is equal", n)
+				}
+				break
+			}
 			if err != nil || table.Len() != n {
 				t.Fatalf("%d phones: table of %d, %v", n, table.Len(), err)
 			}

@@ -170,7 +170,7 @@ func clockOf(t tester) *clock {
 // engine it has a bubble to itself. A real server has no part in one: there the stores
 // of the test get a clock, and their pauses and time limits are real.
 func timeless(t *testing.T, test func(*testing.T)) {
-	if pgtest.Current() == pgtest.Embedded {
+	if !pgtest.Served() {
 		synctest.Test(t, test)
 		return
 	}
@@ -200,7 +200,7 @@ func (b *bundle) pass(d time.Duration) {
 // timeless.
 func (b *bundle) until(what string, true func() bool) {
 	b.t.Helper()
-	if pgtest.Current() == pgtest.Embedded {
+	if !pgtest.Served() {
 		synctest.Wait()
 		if !true() {
 			b.t.Fatal("everything waits, and still not: " + what)
@@ -253,7 +253,7 @@ func configured(t tester, cfg Config) Config {
 // empty lets the store of a directory begin with an empty database.
 func empty(t testing.TB, dir string) {
 	t.Helper()
-	if pgtest.Current() == pgtest.Embedded {
+	if !pgtest.Served() {
 		return
 	}
 	url := pgtest.Empty(t)
