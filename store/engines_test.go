@@ -37,6 +37,11 @@ var embeddedOnly = map[string]string{
 	"TestFileIsLockedWithoutALog":              theFile,
 	"TestRawFileStaysOpen":                     theFile,
 	"TestCommitsAreCounted":                    theFile,
+	"TestBlocksAgainstIndex":                   theBlocks,
+	"TestUniquenessIsSwitched":                 theBlocks,
+	"TestPushesWaitForTheirRoster":             theBlocks,
+	"TestPhoneMemoryIsBounded":                 theBlocks,
+	"TestPhoneThatIsThereTwice":                theBlocks,
 	"TestWriteBack":                            theFile,
 	"TestWriteBackThatNeverBegins":             theFile,
 	"TestFullDisk":                             "limits the pages of the file; that of PostgreSQL is a server's, and it says 53100, see TestCodesOfFailure",
@@ -79,6 +84,7 @@ const (
 	theLock   = "the serve lock is a file of the data directory"
 	theOne    = "one server at a time has the data directory; elsewhere several run, see TestServersBesideEachOther"
 	theFile   = "about the file of SQLite, its log, its locks or its pages"
+	theBlocks = "the embedded store alone keeps phones by blocks; elsewhere a unique index does"
 	theFirst  = "there are stores of the first schema in SQLite alone"
 	thePlan   = "asks SQLite for its plan; for that of PostgreSQL see TestPartitions"
 	theSource = "reads the source, which is one for all engines"
