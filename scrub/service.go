@@ -52,6 +52,7 @@ type Service struct {
 
 	mu        sync.Mutex    // guards what follows, and the registry together with problem
 	problem   string        // why the active snapshot is not served
+	fetching  bool          // that is because it is on its way from the store
 	said      string        // the state of freshness that was logged last
 	prepared  []saaf.SHA256 // see Prepared
 	unfetched error         // why the files of the active snapshot are not here
@@ -109,7 +110,11 @@ func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 		return ctx.Err()
 	}
 	if err != nil {
-		if s.use(nil, saaf.SnapshotRef{}, s.describe(active, err)) {
+		problem, fetching := s.describe(active, err)
+		switch news := s.answer(nil, saaf.SnapshotRef{}, problem, fetching); {
+		case news && fetching:
+			s.log.InfoContext(ctx, "the active snapshot is being fetched, answering unknown until it is here", "snapshot", active.ID.String())
+		case news:
 			s.log.ErrorContext(ctx, "the active snapshot cannot be used, answering unknown", "snapshot", active.ID.String(), "error", err)
 		}
 		return nil
@@ -124,26 +129,32 @@ func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 	return nil
 }
 
-// describe says why a snapshot cannot be used.
-func (s *Service) describe(active *saaf.Snapshot, err error) string {
+// describe says why a snapshot cannot be used. fetching is true for one that is on its
+// way from the store, and has met no trouble.
+func (s *Service) describe(active *saaf.Snapshot, err error) (problem string, fetching bool) {
 	if !s.store.Shared() || !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Sprintf("snapshot %s cannot be used: %v", active.ID, err)
+		return fmt.Sprintf("snapshot %s cannot be used: %v", active.ID, err), false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.unfetched != nil {
-		return fmt.Sprintf("snapshot %s is not here yet: %v", active.ID, s.unfetched)
+		return fmt.Sprintf("snapshot %s is not here yet: %v", active.ID, s.unfetched), false
 	}
-	return fmt.Sprintf("snapshot %s is not here yet: it is being fetched", active.ID)
+	return fmt.Sprintf("snapshot %s is not here yet: it is being fetched", active.ID), true
 }
 
 // use answers from snap from now on, nil for none, and reports whether problem,
 // why that is not the active snapshot, is a new one.
 func (s *Service) use(snap *dnd.Snapshot, ref saaf.SnapshotRef, problem string) (news bool) {
+	return s.answer(snap, ref, problem, false)
+}
+
+// answer is use, with whether the active snapshot is being fetched.
+func (s *Service) answer(snap *dnd.Snapshot, ref saaf.SnapshotRef, problem string, fetching bool) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	news = s.problem != problem
-	s.problem = problem
+	s.problem, s.fetching = problem, fetching
 	// From none to none nothing moves.
 	if snap != nil || s.registry.View().Ref() != (saaf.SnapshotRef{}) {
 		s.registry.Use(snap, ref)

@@ -121,6 +121,9 @@ func TestNodeStartsBehind(t *testing.T) {
 		if got.Snapshot != 0 || !strings.Contains(got.Problem, "not here yet") {
 			t.Errorf("%s: it answers from %+v", name, got)
 		}
+		if w := strings.Join(b.Status(time.Now()).Warnings, " "); !strings.Contains(w, "it is being fetched Until") || strings.Contains(w, "registry import") {
+			t.Errorf("%s: it warns %q", name, w)
+		}
 		if l := b.registry.View().Check(6_000_000_000, time.Now()); l.Reason != saaf.RegistryUnavailable {
 			t.Errorf("%s: it finds %v", name, l.Reason)
 		}

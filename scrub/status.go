@@ -32,7 +32,7 @@ type SourceStatus struct {
 // Status is the present status.
 func (s *Service) Status(now time.Time) Status {
 	s.mu.Lock()
-	f, problem := s.registry.View().Freshness(now), s.problem
+	f, problem, fetching := s.registry.View().Freshness(now), s.problem, s.fetching
 	s.mu.Unlock()
 	st := Status{State: f.State.String(), ID: f.ID, EffectiveDate: f.EffectiveDate, Age: f.Age, Problem: problem}
 	warn := func(w string) {
@@ -42,7 +42,11 @@ func (s *Service) Status(now time.Time) Status {
 	}
 	if !s.source.Instead() {
 		warn(problem)
-		warn(Advice(f))
+		if fetching {
+			warn(whileFetched)
+		} else {
+			warn(Advice(f))
+		}
 	}
 	if s.source != nil {
 		st.Source = &SourceStatus{Name: s.source.Name(), Mode: s.source.Mode(), State: s.source.State()}
@@ -95,6 +99,9 @@ func Advice(f dnd.Freshness) string {
 	return ""
 }
 
+// whileFetched is the sentence for an operator whose registry is on its way.
+const whileFetched = "Until the registry snapshot is here leads are stored unchecked; then they are checked. There is nothing to do."
+
 // days is an age for a sentence.
 func days(age time.Duration) string {
 	switch n := age / (24 * time.Hour); n {
@@ -132,11 +139,17 @@ func (s *Service) logFreshness(ctx context.Context, now time.Time) {
 	f := s.registry.View().Freshness(now)
 	state := f.State.String()
 	s.mu.Lock()
+	fetching := s.fetching
+	if fetching {
+		state = "fetching"
+	}
 	news := s.said != state
 	s.said = state
 	s.mu.Unlock()
 	switch {
 	case !news:
+	case fetching:
+		s.log.InfoContext(ctx, whileFetched, "state", state)
 	case f.Answers() && f.State == dnd.Fresh:
 		s.log.InfoContext(ctx, "the registry is fresh", "effective_date", f.EffectiveDate.String(), "age", days(f.Age))
 	default:

@@ -51,7 +51,11 @@ func TestStatus(t *testing.T) {
 	b.replace(*b.state().Active, nil)
 	problem := b.loads().Problem
 	st := b.Status(time.Now())
-	if problem == "" || !slices.Equal(st.Warnings, append([]string{problem}, none.Warnings...)) || b.Answers(time.Now()) {
+	also := none.Warnings
+	if b.store.Shared() {
+		also = []string{whileFetched}
+	}
+	if problem == "" || !slices.Equal(st.Warnings, append([]string{problem}, also...)) || b.Answers(time.Now()) {
 		t.Errorf("without its file: %q, %+v", problem, st)
 	}
 }

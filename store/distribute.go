@@ -23,7 +23,7 @@ func Distribute(ctx context.Context, cfg Config) (ran []string, err error) {
 	defer e.pool.Close()
 	// Before any table is made: this may be another database than was meant.
 	if err := e.setUp(ctx, ofCluster); err != nil {
-		return nil, wrap("distribute", err)
+		return nil, wrap("distribute", explained(interrupted(ctx, err)))
 	}
 	if err := e.migrate(ctx); err != nil {
 		return nil, wrap("distribute", err)

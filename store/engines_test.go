@@ -63,6 +63,8 @@ var embeddedOnly = map[string]string{
 	"TestBarrier":                              "with one writer the queue is the barrier; with several a barrier waits in the database",
 	"TestBarrierWaitsForSmallJobs":             "with one writer the queue is the barrier; with several a barrier waits in the database",
 	"TestMove":                                 theMove,
+	"TestMovedStoreIsLeft":                     theMove,
+	"TestMoveCutShortAtTheRelease":             theMove,
 	"TestMoveGoesOn":                           theMove,
 	"TestMoveComparesBothSides":                theMove,
 	"TestMoveRefuses":                          theMove,
@@ -95,6 +97,8 @@ const (
 // onPostgres are tests of what is true of PostgreSQL whether its tables are
 // partitioned or not.
 var onPostgres = map[string]string{
+	"TestPoolerIsExplained":               "a setting of the server, for which it does not matter where rows are",
+	"TestEncryptionIsExplained":           "a setting of the server, for which it does not matter where rows are",
 	"TestUselessDatabaseIsExplained":      "a setting of the server, for which it does not matter where rows are",
 	"TestDocumentedURLs":                  "about URLs, for which it does not matter where rows are",
 	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",

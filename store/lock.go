@@ -24,11 +24,15 @@ type LockedError struct {
 
 // Error names the process.
 func (e *LockedError) Error() string {
-	who := fmt.Sprintf("pid %d", e.PID)
+	return fmt.Sprintf("another saaf serve (%s) uses the data directory %s: stop it first, or pass another --data-dir", e.Who(), e.Dir)
+}
+
+// Who is the process in words.
+func (e *LockedError) Who() string {
 	if e.PID == 0 {
-		who = "in another container"
+		return "in another container"
 	}
-	return fmt.Sprintf("another saaf serve (%s) uses the data directory %s: stop it first, or pass another --data-dir", who, e.Dir)
+	return fmt.Sprintf("pid %d", e.PID)
 }
 
 // held are the locks of this process. The kernel knows them by process and file:

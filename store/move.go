@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -50,31 +49,28 @@ type MovedTable struct {
 }
 
 var (
-	// ErrMoved is returned by [Move] where the store is in the database already.
+	// ErrMoved is returned by [Move] where the store is in the database already: that
+	// was compared and verified, and the source has not changed since.
 	ErrMoved = errors.New("the store is in this database already, whole and released")
+
+	errTwice = errors.New("the store is in this database already, and the one in the directory is in use all the same: it was reopened. Which of them is right, only you know. " +
+		"To go on in the database, remove the directory's saaf.db; to go on in the directory, drop the database, make it anew, and move into that")
 
 	errHalfMoved = errors.New("a store is on its way into this database and not all of it is there: run saaf migrate again, which goes on where it stopped")
 )
 
 // Move copies an embedded store into an empty PostgreSQL database: ids, evidence and all
 // rows as they are. Until it has returned nobody can open the database, and when it is
-// cut short, in whatever way, another call goes on. The source is not changed; while it
-// is read nobody else can write to it.
+// cut short, in whatever way, another call goes on. While the source is read nobody else
+// can write to it; at the end it is marked as one that is not used any more, and is
+// otherwise as it was.
 func Move(ctx context.Context, cfg MoveConfig) (report MoveReport, err error) {
 	cfg.setDefaults()
-	if there, err := Exists(ctx, cfg.From); err != nil || !there {
-		return report, cmp.Or(err, fmt.Errorf("%w: %s", ErrNoStore, cfg.From.Dir)) // and no directory is made for a lock
-	}
-	lock, err := LockServe(cfg.From.Dir)
+	source, err := openSource(ctx, cfg.From)
 	if err != nil {
 		return report, err
 	}
-	defer func() { err = errors.Join(err, lock.Release()) }()
-	source, err := Open(ctx, cfg.From)
-	if err != nil {
-		return report, err
-	}
-	defer func() { err = errors.Join(err, source.Close()) }()
+	defer func() { err = errors.Join(err, source.close()) }()
 	if err := source.sameSecrets(cfg.To.Secrets); err != nil {
 		return report, err
 	}
@@ -86,15 +82,14 @@ func Move(ctx context.Context, cfg MoveConfig) (report MoveReport, err error) {
 	}
 	defer to.pool.Close()
 	if err := to.migrate(ctx); err != nil {
-		return report, err
+		return report, wrap("open the database", explained(interrupted(ctx, err)))
 	}
-	m := &mover{cfg: cfg, source: source, to: to, report: MoveReport{Deployment: source.Deployment()}}
+	m := &mover{cfg: cfg, source: source.Store, to: to, report: MoveReport{Deployment: source.Deployment()}}
 	err = m.reading(ctx, m.run)
-	return m.report, wrap("move", interrupted(ctx, err))
+	return m.report, wrap("move", explained(interrupted(ctx, err)))
 }
 
 func (c *MoveConfig) setDefaults() {
-	c.From.MustExist, c.From.URL = true, ""
 	c.From.setDefaults()
 	if c.To.Secrets == "" {
 		c.To.Secrets = c.From.Secrets
@@ -148,8 +143,7 @@ func (m *mover) reading(ctx context.Context, fn func(context.Context) error) err
 	m.from = conn
 	err := fn(ctx)
 	conn.SetInterrupt(nil)
-	_, rerr := conn.exec(`ROLLBACK`)
-	return errors.Join(err, rerr)
+	return errors.Join(err, conn.rollback())
 }
 
 func (m *mover) run(ctx context.Context) error {
@@ -182,6 +176,9 @@ func (m *mover) run(ctx context.Context) error {
 		return err
 	}
 	if err := m.verify(ctx); err != nil {
+		return err
+	}
+	if err := m.leave(); err != nil {
 		return err
 	}
 	const sqlRelease = `UPDATE deployment SET moving = NULL WHERE moving = $1`
@@ -232,10 +229,16 @@ func (m *mover) claim(ctx context.Context) error {
 	if err := m.standing(); err != nil {
 		return err
 	}
+	moved, err := readMoved(m.from, m.source.cfg.Dir)
+	if err != nil {
+		return err
+	}
 	return m.to.setUp(ctx, func(conn session) error {
-		claimed, err := conn.exec(sqlClaimTarget, m.mark)
-		if err != nil {
-			return err
+		claimed := 0
+		if moved == nil {
+			if claimed, err = conn.exec(sqlClaimTarget, m.mark); err != nil {
+				return err
+			}
 		}
 		var there saaf.DeploymentID
 		var mark string
@@ -247,8 +250,12 @@ func (m *mover) claim(ctx context.Context) error {
 		switch {
 		case mark == m.mark:
 			return nil
-		case mark == "" && there == m.report.Deployment:
+		case mark == "" && there == m.report.Deployment && moved != nil:
 			return ErrMoved
+		case mark == "" && there == m.report.Deployment:
+			return errTwice
+		case mark == "" && there == 0 && moved != nil:
+			return moved
 		case mark == "":
 			return fmt.Errorf("the database holds another store, %s: move into an empty one", there)
 		case whose == m.report.Deployment.String():

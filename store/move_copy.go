@@ -204,6 +204,9 @@ func sizeOf(v any) int {
 	return 8
 }
 
+// notCopied are the columns of deployment that are of one side alone.
+var notCopied = []string{"one", "moving", "moved_to", "moved_at", "spread_seq", "packed", "roster_seq"}
+
 // copyDeployment copies what stands in the one row, and has ids go on above all that
 // are there. In an embedded store every change of the opt-out lists has reached all leads.
 func (m *mover) copyDeployment(ctx context.Context) error {
@@ -211,9 +214,7 @@ func (m *mover) copyDeployment(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	columns = slices.DeleteFunc(columns, func(c column) bool {
-		return c.name == "one" || c.name == "moving" || c.name == "spread_seq" || c.name == "packed" || c.name == "roster_seq"
-	})
+	columns = slices.DeleteFunc(columns, func(c column) bool { return slices.Contains(notCopied, c.name) })
 	var set []string
 	var values []any
 	err = m.from.query(reading(namesOf(columns), "deployment", ""), func(r row) error {

@@ -44,13 +44,13 @@ func openPostgres(ctx context.Context, s *Store) error {
 func connectPostgres(ctx context.Context, s *Store) (*postgres, error) {
 	cfg, err := pgxpool.ParseConfig(s.cfg.URL)
 	if err != nil {
-		return nil, fmt.Errorf("the database URL must be like postgres://user@host:5432/name: %s", withoutURL(err))
+		return nil, unreadable(err)
 	}
 	cfg.MaxConns = int32(s.cfg.Readers + s.cfg.Writers + 1)
 	cfg.ConnConfig.RuntimeParams["application_name"] = "saaf"
 	cfg.ConnConfig.Tracer = s.cfg.tracer
 	if cfg.ConnConfig.ConnectTimeout == 0 {
-		cfg.ConnConfig.ConnectTimeout = 5 * time.Second
+		cfg.ConnConfig.ConnectTimeout = connectTimeout
 	}
 	pool, err := pgxpool.NewWithConfig(ctx, cfg)
 	if err != nil {
@@ -67,29 +67,6 @@ func withoutURL(err error) string {
 		return strings.TrimPrefix(text[strings.LastIndex(text, "`")+1:], ": ")
 	}
 	return text
-}
-
-// explained says what to do about a database that answers, and will not be of use
-// however often it is tried.
-func explained(err error) error {
-	pg, answered := errors.AsType[*pgconn.PgError](err)
-	if !answered {
-		return err
-	}
-	say := ""
-	switch pg.Code {
-	case "28P01", "28000":
-		say = "it does not let in the user of the database URL with this password"
-	case "3D000":
-		say = "there is no such database on the server: make it with CREATE DATABASE"
-	case "42501":
-		say = "its user has too few rights: saaf makes its own tables, so let the user own the database"
-	case "25006":
-		say = "it takes no writes: name the primary in the database URL and not a replica, or see default_transaction_read_only"
-	default:
-		return err
-	}
-	return fmt.Errorf("%s (%w)", say, pg)
 }
 
 func (e *postgres) prepare(ctx context.Context) error {
@@ -252,7 +229,7 @@ func refused(err error) error {
 		return &saaf.Error{Code: saaf.Invalid, Word: "invalid", Err: err,
 			Message: "A text holds a character that cannot be stored: NUL, or bytes that are not UTF-8"}
 	}
-	return err
+	return pooled(err)
 }
 
 func values(args []any) []any {

@@ -103,7 +103,7 @@ func (l *pgLink) commit() error {
 		}
 	}
 	if err = errors.Join(err, results.Close()); err != nil {
-		return err
+		return pooled(err)
 	}
 	if tag.String() == "ROLLBACK" { // of a transaction that had failed before
 		return errRolledBack

@@ -9,6 +9,7 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -38,6 +39,9 @@ type secrets struct {
 func (s *Store) loadSecrets(ctx context.Context) error {
 	err := s.engine.setUp(ctx, s.readSecrets)
 	if err != nil && s.engine.shared() && errors.Is(err, errSecrets) {
+		if _, serr := os.Stat(s.cfg.Secrets); errors.Is(serr, fs.ErrNotExist) {
+			err = fmt.Errorf("there is no directory %s, and so %w", s.cfg.Secrets, err)
+		}
 		err = fmt.Errorf("%w. All processes on one database need the same: copy %s and %s from where the first one keeps them into %s, or name their directory with --secrets-dir",
 			err, pepperName, signingKeyName, s.cfg.Secrets)
 	}
@@ -61,6 +65,13 @@ func (s *Store) readSecrets(conn session) error {
 	}
 	if halfMoved && !s.cfg.halfMoved {
 		return errHalfMoved
+	}
+	moved, err := readMoved(conn, s.cfg.Dir)
+	if err != nil {
+		return err
+	}
+	if moved != nil && !s.cfg.Moved {
+		return moved
 	}
 	fresh := fingerprint == nil
 	if fresh && s.cfg.MustExist && s.engine.shared() {
@@ -157,7 +168,7 @@ func readSigningKey(path string, create bool) (ed25519.PrivateKey, error) {
 // readSecret reads a file of secrets. With create, one that is missing is made;
 // of two processes that make it at once, one does.
 func readSecret(path string, create bool, fresh func() ([]byte, error)) ([]byte, error) {
-	text, err := os.ReadFile(path)
+	text, err := readPrivate(path)
 	switch {
 	case err == nil:
 		return text, nil
@@ -187,7 +198,26 @@ func readSecret(path string, create bool, fresh func() ([]byte, error)) ([]byte,
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		return nil, err
 	}
-	return os.ReadFile(path)
+	return readPrivate(path)
+}
+
+// readPrivate reads a file that only its owner can change, and only the owner and the
+// group can read: a group is how secrets come into a container.
+func readPrivate(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if mode := info.Mode(); mode.IsRegular() && mode.Perm()&0o027 != 0 {
+		return nil, fmt.Errorf("the file %s may be read or changed by others on this machine (mode %04o), who could then match or sign evidence: chmod 600 %s. "+
+			"The group may read it (mode 0440), as in a container, but not change it", path, mode.Perm(), path)
+	}
+	return io.ReadAll(f)
 }
 
 func ignore(err, what error) error {

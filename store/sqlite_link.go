@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -25,15 +26,22 @@ type sqliteLink struct {
 	work    map[saaf.CampaignID]*blockWork
 }
 
+// begin refuses when the store was moved since it was opened.
 func (l *sqliteLink) begin(context.Context, scope) error {
 	if _, err := l.exec("BEGIN IMMEDIATE"); err != nil {
 		return err
 	}
-	err := l.look()
-	if err != nil {
-		_ = l.rollback()
+	moved, err := readMoved(l, "")
+	if err == nil && moved != nil {
+		err = errMovedMeanwhile
 	}
-	return err
+	if err == nil {
+		err = l.look()
+	}
+	if err != nil {
+		return errors.Join(err, l.rollback())
+	}
+	return nil
 }
 
 // look finds out how phones are kept, and whether another process has changed which

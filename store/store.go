@@ -32,6 +32,10 @@ type Config struct {
 	// MustExist refuses to make a new store. For commands that only look.
 	MustExist bool
 
+	// Moved also opens an embedded store that was moved into a database, to be read:
+	// each write is refused. Otherwise Open returns a [*MovedError].
+	Moved bool
+
 	// Node is the node number in the ids made here, 0 to [saaf.MaxNode]. The
 	// process that holds the serve lock uses 0; others pick one at random. PostgreSQL
 	// leases it out instead.
@@ -208,7 +212,7 @@ func Exists(ctx context.Context, cfg Config) (there bool, err error) {
 		there, err = migrated(conn)
 		return err
 	})
-	return there, wrap("look into the database", err)
+	return there, wrap("look into the database", explained(err))
 }
 
 // Close closes the connections. Run must have returned.

@@ -17,7 +17,7 @@ import (
 // signs the ledger when fn has written to it. It works beside a server that uses
 // the same directory.
 func (d dataFlags) withStore(ctx context.Context, con *console, mustExist bool, fn func(context.Context, *store.Store) error) error {
-	return d.inspectStore(ctx, con, mustExist, func(ctx context.Context, st *store.Store) error {
+	return d.openStore(ctx, con, func(cfg *store.Config) { cfg.MustExist = mustExist }, func(ctx context.Context, st *store.Store) error {
 		err := fn(ctx, st)
 		if st.Entered() == 0 {
 			return err
@@ -30,15 +30,23 @@ func (d dataFlags) withStore(ctx context.Context, con *console, mustExist bool, 
 }
 
 // inspectStore is withStore without the signature, for commands that only look: one
-// that looks for damage must not sign it.
+// that looks for damage must not sign it. It opens a store that was moved away, too.
 func (d dataFlags) inspectStore(ctx context.Context, con *console, mustExist bool, fn func(context.Context, *store.Store) error) (err error) {
+	return d.openStore(ctx, con, func(cfg *store.Config) { cfg.MustExist, cfg.Moved = mustExist, true }, fn)
+}
+
+// openStore runs fn with the store, its writer running.
+func (d dataFlags) openStore(ctx context.Context, con *console, how func(*store.Config), fn func(context.Context, *store.Store) error) (err error) {
 	db, err := d.database()
 	if err != nil {
 		return err
 	}
 	cfg := db.config(d.DataDir)
-	cfg.MustExist = mustExist
+	how(&cfg)
+	files := filesOf(db, d)
+	opened := con.connecting(cfg)
 	st, err := store.Open(ctx, cfg)
+	opened()
 	if errors.Is(err, store.ErrNoStore) {
 		return db.noStore(d.DataDir)
 	}
@@ -47,11 +55,17 @@ func (d dataFlags) inspectStore(ctx context.Context, con *console, mustExist boo
 	}
 	if st.Fresh() {
 		fmt.Fprintf(con.err, "Note: made a new store in %s\n", db.place(d.DataDir))
+		if note := db.newSecrets(d.DataDir); note != "" {
+			fmt.Fprintf(con.err, "Note: %s\n", note)
+		}
 		if note := db.leftBehind(d.DataDir); note != "" {
 			fmt.Fprintf(con.err, "Note: %s\n", note)
 		}
 	}
 	err = running(ctx, st, func(ctx context.Context) error { return fn(ctx, st) })
+	if note := files.written(); note != "" {
+		fmt.Fprintf(con.err, "Note: %s\n", note)
+	}
 	return errors.Join(err, st.Close())
 }
 
@@ -76,8 +90,10 @@ const (
 // awaitServers returns when every server that runs on the store has taken the
 // version and, unless it is 0, answers from the snapshot, or from the one that has
 // replaced it meanwhile. The change itself is stored in any case.
-func awaitServers(ctx context.Context, st *store.Store, version int64, snapshot saaf.SnapshotID, limit time.Duration) error {
-	deadline := time.Now().Add(limit)
+// What lasts longer than a second is said.
+func awaitServers(ctx context.Context, con *console, st *store.Store, version int64, snapshot saaf.SnapshotID, limit time.Duration) error {
+	began, said := time.Now(), false
+	deadline := began.Add(limit)
 	tick := time.NewTicker(awaitEvery)
 	defer tick.Stop()
 	for {
@@ -105,6 +121,10 @@ func awaitServers(ctx context.Context, st *store.Store, version int64, snapshot 
 		}
 		if !behind {
 			return nil
+		}
+		if !said && time.Since(began) > sayAfter {
+			said = true
+			fmt.Fprintf(con.err, "Waiting until %s has taken the change, %s at most; one that was killed counts as running for about ten seconds\n", who, limit)
 		}
 		if time.Now().After(deadline) {
 			return fmt.Errorf("the change is stored, but %s has not taken it within %s: check that it is alive, or restart it", who, limit)

@@ -33,14 +33,14 @@ func TestAwaitServersOvertaken(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if err := awaitServers(ctx, st, version, first.ID, 50*time.Millisecond); err == nil {
+		if err := awaitServers(ctx, quiet, st, version, first.ID, 50*time.Millisecond); err == nil {
 			t.Error("it does not wait for a server that answers from nothing")
 		}
 		sv.Snapshot = second.ID
 		if err := st.Beat(ctx, sv); err != nil {
 			return err
 		}
-		return awaitServers(ctx, st, version, first.ID, time.Second)
+		return awaitServers(ctx, quiet, st, version, first.ID, time.Second)
 	})
 	if err != nil {
 		t.Error(err)

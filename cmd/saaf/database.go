@@ -1,12 +1,14 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
@@ -50,6 +52,37 @@ func (d databaseFlags) database() (database, error) {
 	return db, nil
 }
 
+// checkPlaces refuses what a command line says about where the store is and cannot be
+// meant: an empty name, as of a variable that nobody has set, and two databases. An
+// empty variable of the environment is one that is not set.
+func checkPlaces(kctx *kong.Context) error {
+	names := []string{"data-dir", "database-url", "database-url-file", "secrets-dir"}
+	if kctx.Command() == "migrate" {
+		names = append(names, "from", "to")
+	}
+	typed := map[string]bool{}
+	for _, p := range kctx.Path {
+		if p.Flag == nil || p.Resolved || !slices.Contains(names, p.Flag.Name) {
+			continue
+		}
+		typed[p.Flag.Name] = true
+		if strings.TrimSpace(p.Flag.Target.String()) == "" {
+			return fmt.Errorf("--%s is empty, as of a variable that is not set: write what it should be, or leave the flag out", p.Flag.Name)
+		}
+	}
+	for _, pair := range [][2]string{{"database-url", "database-url-file"}, {"to", "database-url"}, {"to", "database-url-file"}} {
+		if typed[pair[0]] && typed[pair[1]] {
+			return fmt.Errorf("--%s and --%s name two databases: leave one of them out", pair[0], pair[1])
+		}
+	}
+	named := typed["database-url"] || typed["database-url-file"] || typed["to"]
+	takes := slices.ContainsFunc(kctx.Flags(), func(f *kong.Flag) bool { return f.Name == "database-url-file" })
+	if takes && !named && strings.TrimSpace(os.Getenv("SAAF_DATABASE_URL")) != "" && os.Getenv("SAAF_DATABASE_URL_FILE") != "" {
+		return errors.New("SAAF_DATABASE_URL and SAAF_DATABASE_URL_FILE name two databases: unset one of them")
+	}
+	return nil
+}
+
 // fileWasNamed reports whether a file stands on the command line and the value that
 // it would hold in the environment: what was typed counts.
 func fileWasNamed(value, valueEnv, file, fileEnv string) bool {
@@ -82,6 +115,26 @@ func (db database) place(dataDir string) string {
 		return "the database"
 	}
 	return dataDir
+}
+
+// newSecrets says where the secrets of a new store in a database are, which every other
+// process on it needs.
+func (db database) newSecrets(dataDir string) string {
+	if db.url == "" {
+		return ""
+	}
+	return "its pepper and signing.pem are in " + cmp.Or(db.secrets, dataDir) + ": copy both to every other machine, and keep a copy with your other secrets"
+}
+
+// connecting says that a database keeps this process waiting.
+func (con *console) connecting(cfg store.Config) (done func()) {
+	limit := store.ConnectLimit(cfg)
+	if limit == 0 {
+		return func() {}
+	}
+	return saying(func() {
+		fmt.Fprintf(con.err, "Waiting for the database; one that does not answer is given up after %s\n", limit)
+	})
 }
 
 // leftBehind warns of an embedded store beside a new one in a database, which somebody

@@ -59,16 +59,29 @@ func (l *progressLine) fetching(done, total int64) {
 }
 
 // importBar draws the progress of an import.
-type importBar struct{ line progressLine }
+type importBar struct {
+	line   progressLine
+	waits  time.Time // since when servers are waited for, zero: not yet
+	waited bool      // that was said
+}
 
-func newImportBar(con *console) *importBar { return &importBar{progressLine{con: con}} }
+func newImportBar(con *console) *importBar { return &importBar{line: progressLine{con: con}} }
 
 func (b *importBar) show(p dnd.Progress) {
 	b.line.show(string(p.Stage), p.BytesDone, p.BytesTotal, func(elapsed time.Duration) string { return importWords(p, elapsed) })
 }
 
-// spreading draws how far the snapshot is on its way to all servers.
+// spreading draws how far the snapshot is on its way to all servers. Where nothing is
+// drawn it says once who is waited for, when that takes over a second.
 func (b *importBar) spreading(p scrub.SpreadProgress) {
+	switch {
+	case b.line.con.terminal || len(p.Waiting) == 0 || b.waited:
+	case b.waits.IsZero():
+		b.waits = time.Now()
+	case time.Since(b.waits) > sayAfter:
+		b.waited = true
+		fmt.Fprintf(b.line.con.err, "Waiting until %s can answer from the snapshot, two minutes at most; one that was killed counts as running for about ten seconds\n", p.Waiting[0].String())
+	}
 	b.line.show(string(p.Stage), p.BytesDone, p.BytesTotal, func(elapsed time.Duration) string { return spreadWords(p, elapsed) })
 }
 

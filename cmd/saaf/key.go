@@ -145,7 +145,7 @@ func (c *keyRevokeCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		if err := awaitServers(ctx, st, version, 0, awaitKeys); err != nil {
+		if err := awaitServers(ctx, con, st, version, 0, awaitKeys); err != nil {
 			return err
 		}
 		return con.result(showKey(k), func(w io.Writer) { fmt.Fprintf(w, "%s is revoked\n", k.ID) })

@@ -79,6 +79,10 @@ func run(ctx context.Context, args []string, con *console) (code int) {
 		fmt.Fprintf(con.err, "saaf: %v (see saaf --help)\n", err)
 		return exitUsage
 	}
+	if err := checkPlaces(kctx); err != nil {
+		fmt.Fprintf(con.err, "saaf: %v (see saaf --help)\n", err)
+		return exitUsage
+	}
 	con.json = c.JSON
 	kctx.BindTo(ctx, (*context.Context)(nil))
 	err = kctx.Run(con)

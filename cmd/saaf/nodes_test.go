@@ -209,6 +209,9 @@ func TestServerStartsWithNothing(t *testing.T) {
 	c.servers = append(c.servers, nil)
 	c.start(1)
 	c.neverOlder(1, key, active)
+	if log := c.servers[1].Log(); !strings.Contains(log, `level=INFO msg="the active snapshot is being fetched`) || strings.Contains(log, "level=ERROR") || strings.Contains(log, "registry import") {
+		t.Errorf("that it is on its way is no trouble, and nothing to be done about:\n%s", log)
+	}
 	lead, err := c.api(1, key).CreateCampaign(t.Context(), client.NewCampaign{Name: "late", DialMode: "preview"})
 	if err != nil {
 		t.Fatal(err)

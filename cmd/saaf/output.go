@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
+	"time"
 	"unicode/utf8"
 )
 
@@ -19,6 +21,24 @@ func (con *console) result(v any, text func(io.Writer)) error {
 	enc.SetEscapeHTML(false)
 	enc.SetIndent("", "  ")
 	return enc.Encode(v)
+}
+
+// sayAfter is how long a command works before it says what it waits for.
+const sayAfter = time.Second
+
+// saying calls say unless done is called within a second. When done has returned it is
+// not called any more.
+func saying(say func()) (done func()) {
+	said := make(chan struct{})
+	timer := time.AfterFunc(sayAfter, func() {
+		defer close(said)
+		say()
+	})
+	return sync.OnceFunc(func() {
+		if !timer.Stop() {
+			<-said
+		}
+	})
 }
 
 // table writes rows under a header, columns aligned by characters.

@@ -82,7 +82,7 @@ func (c *registryImportCmd) Run(ctx context.Context, con *console) error {
 		}
 		var late error // the import is done all the same
 		if res.Version != 0 {
-			late = awaitServers(ctx, st, res.Version, res.Snapshot.ID, awaitRegistry)
+			late = awaitServers(ctx, con, st, res.Version, res.Snapshot.ID, awaitRegistry)
 		}
 		view := struct {
 			ID saaf.SnapshotID `json:"id"`

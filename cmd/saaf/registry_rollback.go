@@ -51,7 +51,7 @@ func (c *registryRollbackCmd) Run(ctx context.Context, con *console) error {
 		if err != nil {
 			return err
 		}
-		if err := awaitServers(ctx, st, version, active.ID, awaitRegistry); err != nil {
+		if err := awaitServers(ctx, con, st, version, active.ID, awaitRegistry); err != nil {
 			return err
 		}
 		view, err := c.activeView(ctx, con, st, saaf.RegistryState{Active: &active}, c.RegistryMaxAge)

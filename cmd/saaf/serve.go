@@ -68,8 +68,13 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	if err != nil {
 		return err
 	}
-	if note := db.leftBehind(c.DataDir); note != "" && srv.store.Fresh() {
-		log.Warn(note)
+	if srv.store.Fresh() {
+		if note := db.newSecrets(c.DataDir); note != "" {
+			log.Info("made a new store in the database: " + note)
+		}
+		if note := db.leftBehind(c.DataDir); note != "" {
+			log.Warn(note)
+		}
 	}
 	err = greet(ctx, con, srv)
 	if err != nil {

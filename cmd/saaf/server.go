@@ -93,7 +93,12 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 		return nil, fmt.Errorf("%w: choose another address with --listen", err)
 	}
 	open := store.Config{Dir: cfg.DataDir, URL: cfg.Database.url, Secrets: cfg.Database.secrets, WriteBack: true}
-	if s.store, err = store.Open(ctx, open); err != nil {
+	opened := saying(func() {
+		cfg.Log.Info("waiting for the store to open; a database that does not answer is given up", "after", store.ConnectLimit(open))
+	})
+	s.store, err = store.Open(ctx, open)
+	opened()
+	if err != nil {
 		return nil, err
 	}
 	s.auth = auth.NewService(s.store)

@@ -119,6 +119,8 @@ deployment
   public_key bytea
   spread_seq bigint NOT NULL DEFAULT 0
   moving text
+  moved_to text
+  moved_at bigint
   CONSTRAINT deployment_one_check CHECK ((one = 1))
   CONSTRAINT deployment_pkey PRIMARY KEY (one)
 
