@@ -74,7 +74,9 @@ func (l *Limiter) take(key *saaf.Key, now time.Time) (remaining int, wait *word,
 	switch left := k.left(); {
 	case left <= 0:
 		return 0, nil, l.exceeded(now)
-	case l.spend != nil && k.told+k.untold >= k.blind() && !now.Before(l.alone):
+	// While some wait for a word, what would be let through beside it comes on top of a
+	// limit that these may fill.
+	case l.spend != nil && (k.asked > 0 || k.told+k.untold >= k.blind()) && !now.Before(l.alone):
 		k.asking++
 		return 0, l.want(), nil
 	default:

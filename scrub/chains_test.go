@@ -51,10 +51,10 @@ func (h *history) report() VerifyReport {
 		if by > 0 && by < int64(len(h.checkpoints)) {
 			rep.Ended++
 		} else if c.head.Seq > 0 {
-			rep.Chains = append(rep.Chains, VerifiedChain{c.head, named.Seq})
+			rep.Chains = append(rep.Chains, VerifiedChain{ChainHead(c.head), named.Seq})
 		}
 		if c.head.Entry > rep.Head.Entry {
-			rep.Head = c.head
+			rep.Head = ChainHead(c.head)
 		}
 	}
 	slices.SortFunc(rep.Chains, func(a, b VerifiedChain) int { return int(a.Writer - b.Writer) })

@@ -29,6 +29,9 @@ var embeddedOnly = map[string]string{
 	"TestVerifyAgainstLodgedCheckpoints":    damages,
 	"TestVerifyLooksForTheEntriesOfLeads":   damages,
 
+	"TestEvidencePathLimits":              "its entries are in one chain; where leads and checks have each their own, see TestEvidenceOfSeveralChains",
+	"TestImportCancelledBeforeItIsActive": "a push holds the one writer; where lanes have their own it holds no activation",
+
 	"TestNothingIsPublishedAlone":    "about the embedded store alone",
 	"TestShelfHoldsWhatIsInUse":      "about the embedded store alone",
 	"TestSweepWithoutTheOldSnapshot": mends,
@@ -41,7 +44,7 @@ var embeddedOnly = map[string]string{
 	"TestDamagedFileIsNotPublished": itsOwn, "TestPublishGoesOn": itsOwn, "TestTwoImportersOfOneStore": itsOwn,
 	"TestFilesThatAreKeptEverywhere": itsOwn, "TestTidyingSparesWhatIsPrepared": itsOwn, "TestCommandsFetch": itsOwn,
 	"TestImportReachesEveryNode": itsOwn, "TestDeltasTravelAsDeltas": itsOwn, "TestNodeStartsBehind": itsOwn,
-	"TestNodesThatDoNotGetReady": itsOwn, "TestImportCancelledWhileItWaits": itsOwn,
+	"TestNodesThatDoNotGetReady": itsOwn, "TestUnknownWhileItIsVerified": itsOwn, "TestImportCancelledWhileItWaits": itsOwn,
 }
 
 func TestEngineTestsAreThere(t *testing.T) {

@@ -53,20 +53,20 @@ func (s *Service) Lift(ctx context.Context, tenant saaf.TenantID, id saaf.Suppre
 // expireChunk is how many suppressions are ended in one transaction.
 const expireChunk = 100
 
-// expire ends the suppressions whose time is over, and finishes what a process that
-// changed a list has left undone.
+// expire ends the suppressions whose time is over.
 func (s *Service) expire(ctx context.Context, l store.Lease) error {
 	for {
-		n, err := s.store.SpreadLeft(ctx, l, time.Now(), s.source.Evidence(), s.find)
-		if err != nil {
+		n, err := s.store.ExpireSuppressions(ctx, l, time.Now(), expireChunk, s.source.Evidence(), s.find)
+		if err != nil || n == 0 {
 			return err
 		}
-		if n == 0 {
-			break
-		}
 	}
+}
+
+// spreadLeft finishes what a process that changed a list has left undone.
+func (s *Service) spreadLeft(ctx context.Context, l store.Lease) error {
 	for {
-		n, err := s.store.ExpireSuppressions(ctx, l, time.Now(), expireChunk, s.source.Evidence(), s.find)
+		n, err := s.store.SpreadLeft(ctx, l, time.Now(), s.source.Evidence(), s.find)
 		if err != nil || n == 0 {
 			return err
 		}

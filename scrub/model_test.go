@@ -272,6 +272,12 @@ func (m *model) imports(req ImportRequest, e edition) {
 }
 
 func (m *model) load() {
+	// As a server that has prepared for it: another one says unknown while it reads.
+	if st, err := m.b.store.Registry(m.b.t.Context()); err != nil || st.Active == nil {
+		m.Fatalf("active is %v, %v", st.Active, err)
+	} else if _, err := m.b.shelf.open(m.b.t.Context(), st.Active, nil); err != nil {
+		m.Fatal(err)
+	}
 	got, err := m.b.Load(m.b.t.Context())
 	if err != nil || got.Snapshot != m.active.id || got.Problem != "" {
 		m.Fatalf("it answers from %+v, %v, and active is %v", got, err, m.active.id)

@@ -226,7 +226,7 @@ func TestPassOverARegistryThatOthersMoved(t *testing.T) {
 	if changed, missed, whole, err := n.first.judge(t.Context(), old, n.first.campaign, leads); changed+missed != 0 || whole || err != nil {
 		t.Errorf("judged: %d changed, %d missed, whole %v, %v", changed, missed, whole, err)
 	}
-	if took := time.Since(begin); took > busyPause*busyTries/2 {
+	if took := time.Since(begin); took > busyPatience/2 {
 		t.Errorf("it took %v: as if the store were busy", took)
 	}
 }

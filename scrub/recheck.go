@@ -3,6 +3,7 @@ package scrub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -19,10 +20,10 @@ const (
 	// recheckEvery is how often leads that no registry has answered for, and
 	// suppressions whose time is over, are looked for.
 	recheckEvery = time.Second
-	// busyPause and busyTries are how long a pass waits for a store that has too
-	// much to do.
-	busyPause = 50 * time.Millisecond
-	busyTries = 100
+	// busyPatience is how long a pass waits for a store that has too much to do, with
+	// busyPause between two tries.
+	busyPatience = 5 * time.Second
+	busyPause    = 50 * time.Millisecond
 )
 
 // recheckLease is had by the one process that re-checks.
@@ -87,11 +88,17 @@ func (s *Service) recheckLeased(ctx context.Context, l store.Lease) error {
 		}
 	}
 	// What time alone brings is not kept waiting by a pass over the leads, which takes
-	// long where an outside checker is slow.
+	// long where an outside checker is slow; nor by a campaign that cannot be written, for
+	// which a change of the lists waits.
 	var expiries sync.WaitGroup
 	expiries.Go(func() {
 		s.everySecond(ctx, func() {
 			failed("suppressions whose time is over still block, will be tried again", s.expire(ctx, l))
+		})
+	})
+	expiries.Go(func() {
+		s.everySecond(ctx, func() {
+			failed("campaigns have not taken all changes of the opt-out lists, will be tried again", s.spreadLeft(ctx, l))
 		})
 	})
 	s.everySecond(ctx, func() { failed("re-check cut short, will go on", s.recheck(ctx)) })
@@ -186,10 +193,18 @@ func (s *Service) sweepUnchecked(ctx context.Context, view *dnd.View) (whole boo
 	if err != nil {
 		return false, err
 	}
+	var errs []error // a campaign that cannot be written keeps no other waiting
 	for _, c := range campaigns {
-		if _, whole, err := s.walk(ctx, view, c.ID); err != nil || !whole {
+		_, whole, err := s.walk(ctx, view, c.ID)
+		switch {
+		case errors.Is(err, store.ErrLeaseLost) || ctx.Err() != nil || err == nil && !whole:
 			return false, err
+		case err != nil:
+			errs = append(errs, fmt.Errorf("campaign %s: %w", c.ID, err))
 		}
+	}
+	if len(errs) > 0 {
+		return false, errors.Join(errs...)
 	}
 	if s.source != nil {
 		s.memory.judged = view
@@ -254,11 +269,12 @@ func (s *Service) stands(view *dnd.View, now time.Time) bool {
 
 // patiently tries again for a while when the store has too much to do: to give a
 // pass up would mean to read everything again. A registry that has moved is not
-// waited for.
+// waited for, nor a lock again that has been for long.
 func patiently(ctx context.Context, do func() error) error {
-	for try := 1; ; try++ {
+	began := time.Now()
+	for {
 		err := do()
-		if saaf.ErrorCode(err) != saaf.Unavailable || overtaken(err) || try == busyTries {
+		if saaf.ErrorCode(err) != saaf.Unavailable || overtaken(err) || time.Since(began) > busyPatience {
 			return err
 		}
 		select {

@@ -260,7 +260,7 @@ func TestPassOverABusyStore(t *testing.T) {
 		release := b.jams(9_100_000_000)
 		passed := make(chan error)
 		go func() { passed <- b.recheck(t.Context()) }()
-		time.Sleep(busyPause * busyTries / 2)
+		time.Sleep(busyPatience / 2)
 		release()
 		if err := <-passed; err != nil {
 			t.Errorf("the pass ended with %v", err)

@@ -105,6 +105,11 @@ func (s *Service) Load(ctx context.Context) (Serving, error) {
 // held. An error is that of ctx.
 func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 	start := time.Now()
+	if s.store.Shared() && ctx.Err() == nil && s.registry.View().Ref() != (saaf.SnapshotRef{}) && !s.shelf.holds(active) {
+		// Others answer from it already, and to read it whole takes seconds. Who has
+		// prepared for it holds it.
+		s.use(nil, saaf.SnapshotRef{}, fmt.Sprintf("snapshot %s is being verified here", active.ID))
+	}
 	snap, err := s.shelf.open(ctx, active, nil)
 	if ctx.Err() != nil {
 		return ctx.Err()

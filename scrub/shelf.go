@@ -37,6 +37,17 @@ func (s *shelf) get(sha saaf.SHA256) *dnd.Snapshot {
 	return s.opened[sha]
 }
 
+// holds reports whether all files of a snapshot are open, so that it can be answered
+// from at once.
+func (s *shelf) holds(snap *saaf.Snapshot) bool {
+	for _, sha := range filesOf(snap) {
+		if s.get(sha) == nil {
+			return false
+		}
+	}
+	return true
+}
+
 // open opens the files of a snapshot when they are what was imported. Those that are
 // open are not read again: a delta costs no more than its overlay. mend, unless it is
 // nil, is given a file that cannot be opened, once, to put another in its place.

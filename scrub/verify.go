@@ -30,34 +30,44 @@ type VerifyProgress struct {
 
 // VerifyReport is what a verification found.
 type VerifyReport struct {
-	Deployment  saaf.DeploymentID   `json:"deployment"`
-	PublicKey   string              `json:"public_key"`            // base64
-	Entries     int64               `json:"entries"`               // that follow from each other, from the first on
-	Decisions   int64               `json:"decisions"`             // in these
-	Head        saaf.CheckpointHead `json:"head"`                  // the last of these, of whichever chain
-	Chains      []VerifiedChain     `json:"chains"`                // that may still grow, in the order of their writers
-	Ended       int64               `json:"chains_ended"`          // those whose process is gone: the checkpoints name them no more
-	Checkpoints int64               `json:"checkpoints"`           // that are signed, follow from each other and stand in the chain
-	Signed      int64               `json:"entries_signed"`        // that the last of these covers; the others wait for the next
-	Lodged      int                 `json:"lodged"`                // checkpoints of the caller that were found unchanged
-	Leads       int64               `json:"leads"`                 // that were held against the entries they name
-	Unnamed     int64               `json:"leads_before_evidence"` // of these, came in before there was a ledger
-	Problems    []Problem           `json:"problems"`              // empty: nothing is broken
+	Deployment  saaf.DeploymentID `json:"deployment"`
+	PublicKey   string            `json:"public_key"`            // base64
+	Entries     int64             `json:"entries"`               // that follow from each other, from the first on
+	Decisions   int64             `json:"decisions"`             // in these
+	Head        ChainHead         `json:"head"`                  // the last of these, of whichever chain
+	Chains      []VerifiedChain   `json:"chains"`                // that may still grow, in the order of their writers
+	Ended       int64             `json:"chains_ended"`          // those whose process is gone: the checkpoints name them no more
+	Checkpoints int64             `json:"checkpoints"`           // that are signed, follow from each other and stand in the chain
+	Signed      int64             `json:"entries_signed"`        // that the last of these covers; the others wait for the next
+	Lodged      int               `json:"lodged"`                // checkpoints of the caller that were found unchanged
+	Leads       int64             `json:"leads"`                 // that were held against the entries they name
+	Unnamed     int64             `json:"leads_before_evidence"` // of these, came in before there was a ledger
+	Problems    []Problem         `json:"problems"`              // empty: nothing is broken
+}
+
+// ChainHead is the last entry of a chain. Other than in the text of a checkpoint, which
+// is signed as it is, the id of the writer is a string in JSON: it has more bits than a
+// program may read that takes numbers for floating point.
+type ChainHead struct {
+	Writer int64        `json:"writer,string"`
+	Seq    int64        `json:"seq"`
+	Entry  saaf.EntryID `json:"entry"`
+	Hash   saaf.SHA256  `json:"hash"`
 }
 
 // VerifiedChain is a chain of the ledger as far as it is good.
 type VerifiedChain struct {
-	saaf.CheckpointHead       // its last entry
-	Signed              int64 `json:"signed"` // seq of the last one that a checkpoint names, 0 for none yet
+	ChainHead       // its last entry
+	Signed    int64 `json:"signed"` // seq of the last one that a checkpoint names, 0 for none yet
 }
 
 // Problem is one thing that is broken. What it does not concern is zero.
 type Problem struct {
-	Entry      saaf.EntryID `json:"entry,omitzero"`       // found at the broken place, or named and not there
-	Writer     int64        `json:"writer,omitempty"`     // of the chain, where the store has several
-	Seq        int64        `json:"seq,omitempty"`        // of the broken place in the chain
-	At         time.Time    `json:"at,omitzero"`          // when that was written, as far as it can be told
-	Checkpoint int64        `json:"checkpoint,omitempty"` // by its number
+	Entry      saaf.EntryID `json:"entry,omitzero"`          // found at the broken place, or named and not there
+	Writer     int64        `json:"writer,omitempty,string"` // of the chain, where the store has several
+	Seq        int64        `json:"seq,omitempty"`           // of the broken place in the chain
+	At         time.Time    `json:"at,omitzero"`             // when that was written, as far as it can be told
+	Checkpoint int64        `json:"checkpoint,omitempty"`    // by its number
 	Lead       saaf.LeadID  `json:"lead,omitzero"`
 	What       string       `json:"what"` // in words
 }
@@ -166,6 +176,6 @@ func (v *verifier) listChains() {
 			v.report.Ended++
 			continue
 		}
-		v.report.Chains = append(v.report.Chains, VerifiedChain{c.head, c.signed.Seq})
+		v.report.Chains = append(v.report.Chains, VerifiedChain{ChainHead(c.head), c.signed.Seq})
 	}
 }

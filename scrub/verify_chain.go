@@ -106,7 +106,7 @@ func (v *verifier) count(c *chain, e *saaf.EntryRow) {
 		v.chains[c.head.Writer] = c
 	}
 	c.head = headOf(e)
-	v.report.Head = c.head
+	v.report.Head = ChainHead(c.head)
 }
 
 // headOf is how a checkpoint names an entry.

@@ -88,21 +88,31 @@ func TestVerifyGoodLedger(t *testing.T) {
 	}
 	lodged := b.history()
 	entries := b.entries()
-	head := headOf(&entries[len(entries)-1])
+	head, size := headOf(&entries[len(entries)-1]), int64(len(entries))
+	var chains []VerifiedChain // one, or one of each writer that has written
+	for i := range entries {
+		last := VerifiedChain{ChainHead(headOf(&entries[i])), entries[i].Seq}
+		if at := slices.IndexFunc(chains, func(c VerifiedChain) bool { return c.Writer == last.Writer }); at >= 0 {
+			chains[at] = last
+		} else {
+			chains = append(chains, last)
+		}
+	}
+	slices.SortFunc(chains, func(a, b VerifiedChain) int { return int(a.Writer - b.Writer) })
 	var told []VerifyProgress
 	rep, err := b.verify(VerifyOptions{Lodged: lodged, PublicKey: b.store.PublicKey(), Progress: func(p VerifyProgress) { told = append(told, p) }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := VerifyReport{
-		Deployment: b.store.Deployment(), PublicKey: saaf.EncodeKey(b.store.PublicKey()), Entries: head.Seq, Head: head, Chains: []VerifiedChain{{head, head.Seq}},
+		Deployment: b.store.Deployment(), PublicKey: saaf.EncodeKey(b.store.PublicKey()), Entries: size, Head: ChainHead(head), Chains: chains,
 		Decisions:   8, // two pushes, blocked, held, released, two checks, blocked again
-		Checkpoints: 3, Signed: head.Seq, Lodged: 2, Leads: 1, Problems: []Problem{},
+		Checkpoints: 3, Signed: size, Lodged: 2, Leads: 1, Problems: []Problem{},
 	}
 	if diff := cmp.Diff(want, rep); diff != "" {
 		t.Error(diff)
 	}
-	if want := (VerifyProgress{head.Seq, head.Seq, 1}); told[len(told)-1] != want {
+	if want := (VerifyProgress{size, size, 1}); told[len(told)-1] != want {
 		t.Errorf("told %v at the end, want %v", told[len(told)-1], want)
 	}
 	stages := map[saaf.Stage]bool{}

@@ -20,7 +20,7 @@ func Distribute(ctx context.Context, cfg Config) (ran []string, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer e.pool.Close()
+	defer e.disconnect()
 	// Before any table is made: this may be another database than was meant.
 	if err := e.setUp(ctx, ofCluster); err != nil {
 		return nil, wrap("distribute", explained(interrupted(ctx, err)))

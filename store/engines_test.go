@@ -101,6 +101,7 @@ var onPostgres = map[string]string{
 	"TestEncryptionIsExplained":           "a setting of the server, for which it does not matter where rows are",
 	"TestUselessDatabaseIsExplained":      "a setting of the server, for which it does not matter where rows are",
 	"TestDocumentedURLs":                  "about URLs, for which it does not matter where rows are",
+	"TestDocumentedConnections":           "makes no connection",
 	"TestForgetfulDatabaseIsRefused":      "a setting of the server, for which it does not matter where rows are",
 	"TestBadURLIsNotRepeated":             "reads a URL, without any database",
 	"TestClaimsAtOnce":                    theOthers,
@@ -126,12 +127,17 @@ var onPostgres = map[string]string{
 	"TestServerStaysAway":                 theLink,
 	"TestPushesDoNotOvertakeChanges":      theOthers,
 	"TestPausedTransactionIsOver":         theLink,
+	"TestSpreadGoesOn":                    theWriters,
+	"TestLocksHoldNobodyElse":             theWriters,
+	"TestLeasesHoldNoHeartbeat":           theWriters,
+	"TestReadsHoldNoWriter":               theWriters,
 }
 
 const (
-	theOthers = "several processes serve from one database, each with a data directory of its own"
-	theLink   = "about a connection that can be lost, for which it does not matter where rows are"
-	theNodes  = "node numbers are leased where several processes run, for which it does not matter where rows are"
+	theOthers  = "several processes serve from one database, each with a data directory of its own"
+	theLink    = "about a connection that can be lost, for which it does not matter where rows are"
+	theWriters = "several writers wait for locks, each for its own"
+	theNodes   = "node numbers are leased where several processes run, for which it does not matter where rows are"
 )
 
 // onPartitions are tests of the partitions.

@@ -26,7 +26,7 @@ func (f *frozen) frozen(_ context.Context, fn func(engine) error) error { return
 func (e *embedded) frozen(_ context.Context, fn func(engine) error) error { return fn(e) }
 
 func (e *postgres) frozen(ctx context.Context, fn func(engine) error) error {
-	conn, err := e.pool.Acquire(ctx)
+	conn, err := e.reads.Acquire(ctx)
 	if err != nil {
 		return unreachable(err)
 	}

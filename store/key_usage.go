@@ -34,7 +34,7 @@ func (s *Store) UseKeys(ctx context.Context, minute int64, used []KeyUse) (total
 		keys[i], requests[i] = int64(u.Key), u.Requests
 	}
 	first := s.usageMinute.Swap(minute) != minute
-	err = s.write(ctx, beside, 1, func(t *tx) error {
+	err = s.write(ctx, signs, 1, func(t *tx) error {
 		totals = nil
 		if first {
 			if _, err := t.exec(sqlForgetUsage, minute-1); err != nil {

@@ -37,7 +37,7 @@ type claimed struct {
 }
 
 func (s *Store) claim(ctx context.Context, name string, ttl time.Duration) (c claimed, err error) {
-	err = s.write(ctx, beside, 1, func(t *tx) error {
+	err = s.write(ctx, signs, 1, func(t *tx) error {
 		c = claimed{Lease: Lease{Name: name}, at: time.Now()}
 		now, err := s.engine.clock(t.conn)
 		if err != nil {
@@ -77,7 +77,7 @@ func (s *Store) Renew(ctx context.Context, l Lease, ttl time.Duration) error {
 // renew returns a time before the renewed lease began, by the clock of this process.
 func (s *Store) renew(ctx context.Context, l Lease, ttl time.Duration) (at time.Time, err error) {
 	const sqlRenew = `UPDATE leases SET until = $1 WHERE name = $2 AND fence = $3`
-	err = s.write(ctx, beside, 1, func(t *tx) error {
+	err = s.write(ctx, signs, 1, func(t *tx) error {
 		at = time.Now()
 		now, err := s.engine.clock(t.conn)
 		if err != nil {
@@ -96,7 +96,7 @@ func (s *Store) renew(ctx context.Context, l Lease, ttl time.Duration) (at time.
 // lost stays with whom it belongs to.
 func (s *Store) Release(ctx context.Context, l Lease) error {
 	const sqlRelease = `UPDATE leases SET until = 0, fence = fence + 1 WHERE name = $1 AND fence = $2`
-	err := s.write(ctx, beside, 1, func(t *tx) error {
+	err := s.write(ctx, signs, 1, func(t *tx) error {
 		_, err := t.exec(sqlRelease, l.Name, l.Fence)
 		return err
 	})

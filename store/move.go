@@ -80,7 +80,7 @@ func Move(ctx context.Context, cfg MoveConfig) (report MoveReport, err error) {
 	if err != nil {
 		return report, err
 	}
-	defer to.pool.Close()
+	defer to.disconnect()
 	if err := to.migrate(ctx); err != nil {
 		return report, wrap("open the database", explained(interrupted(ctx, err)))
 	}

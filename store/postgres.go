@@ -19,10 +19,14 @@ import (
 // from it.
 type postgres struct {
 	store  *Store
-	pool   *pgxpool.Pool
+	pool   *pgxpool.Pool // of the writers and of the keeper of the node number
+	reads  *pgxpool.Pool // of everybody else: whatever they read, and for how long, no write waits for a connection
 	node   nodeLease
 	opened context.Context // that of Open without its end, for what is done at the close
 }
+
+// ownLanes is how many lanes have one writer each, beside those of the campaigns.
+const ownLanes = int(lanes) - 1
 
 // countSlots is over how many rows the counts of a campaign are spread. Two writers
 // with the same one wait for each other, and nothing worse.
@@ -46,17 +50,32 @@ func connectPostgres(ctx context.Context, s *Store) (*postgres, error) {
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	cfg.MaxConns = int32(s.cfg.Readers + s.cfg.Writers + 1)
+	cfg.MaxConns = int32(s.cfg.Writers + ownLanes + 1)
 	cfg.ConnConfig.RuntimeParams["application_name"] = "saaf"
 	cfg.ConnConfig.Tracer = s.cfg.tracer
 	if cfg.ConnConfig.ConnectTimeout == 0 {
 		cfg.ConnConfig.ConnectTimeout = connectTimeout
 	}
-	pool, err := pgxpool.NewWithConfig(ctx, cfg)
+	reads := cfg.Copy()
+	reads.MaxConns = int32(s.cfg.Readers)
+	e := &postgres{store: s, opened: context.WithoutCancel(ctx)}
+	if e.pool, err = pgxpool.NewWithConfig(ctx, cfg); err == nil {
+		e.reads, err = pgxpool.NewWithConfig(ctx, reads)
+	}
 	if err != nil {
+		e.disconnect()
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
-	return &postgres{store: s, pool: pool, opened: context.WithoutCancel(ctx)}, nil
+	return e, nil
+}
+
+// disconnect closes the connections.
+func (e *postgres) disconnect() {
+	for _, pool := range []*pgxpool.Pool{e.pool, e.reads} {
+		if pool != nil {
+			pool.Close()
+		}
+	}
 }
 
 // withoutURL is why a URL cannot be read, without a word of it: where it cannot be
@@ -110,7 +129,16 @@ func (e *postgres) clock(conn session) (time.Time, error) {
 }
 
 func (e *postgres) read(ctx context.Context, fn func(session) error) error {
-	conn, err := e.pool.Acquire(ctx)
+	return withConn(ctx, e.reads, fn)
+}
+
+func (e *postgres) setUp(ctx context.Context, fn func(session) error) error {
+	return withConn(ctx, e.pool, fn)
+}
+
+// withConn runs fn with a connection of a pool.
+func withConn(ctx context.Context, pool *pgxpool.Pool, fn func(session) error) error {
+	conn, err := pool.Acquire(ctx)
 	if err != nil {
 		return unreachable(err)
 	}
@@ -122,8 +150,6 @@ func (e *postgres) read(ctx context.Context, fn func(session) error) error {
 	return err
 }
 
-func (e *postgres) setUp(ctx context.Context, fn func(session) error) error { return e.read(ctx, fn) }
-
 // unreachable is what callers are told of a database that does not answer.
 func unreachable(err error) error {
 	return &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
@@ -134,7 +160,7 @@ func (e *postgres) close() error {
 	if e.store.ids != nil {
 		e.giveBack()
 	}
-	e.pool.Close()
+	e.disconnect()
 	return nil
 }
 
@@ -149,14 +175,15 @@ func (e *postgres) run(ctx context.Context) error {
 			e.store.queue.end()
 		}
 	})
-	for i := range e.store.cfg.Writers {
+	for i := range e.store.cfg.Writers + ownLanes {
+		of := max(0, lane(i-e.store.cfg.Writers+1))
 		w := &writer{
 			store: e.store, link: &pgLink{engine: e}, named: make(map[saaf.SnapshotID]*saaf.EntrySnapshot),
 			slot: (e.node.number*int64(e.store.cfg.Writers) + int64(i)) % countSlots,
 		}
 		writers.Go(func() {
 			for {
-				group := e.store.queue.next()
+				group := e.store.queue.next(of)
 				if group == nil {
 					return
 				}
@@ -178,7 +205,7 @@ func (e *postgres) run(ctx context.Context) error {
 // forgetErased has the database take back the space of deleted rows. What its own
 // files and backups keep beyond that is up to whoever runs it.
 func (e *postgres) forgetErased(ctx context.Context) (left bool, err error) {
-	err = e.setUp(ctx, func(conn session) error {
+	err = e.read(ctx, func(conn session) error { // it takes long
 		for _, sql := range []string{`VACUUM leads`, `VACUUM suppressions`} {
 			if _, err := conn.exec(sql); err != nil {
 				return err

@@ -20,6 +20,10 @@ const transactionLimit = time.Minute
 // needs its campaign waits as long, and nothing is computed in one but milliseconds.
 const idleLimit = 15 * time.Second
 
+// signLimit is how long a job of [signs] waits for a lock. A few of them one behind the
+// other are still shorter than the silence after which a server is taken for dead.
+const signLimit = time.Second
+
 // pgLink is the transaction of one writer. Its connection comes from the pool for
 // each transaction, so that a broken one is replaced.
 type pgLink struct {
@@ -29,10 +33,11 @@ type pgLink struct {
 	conn       *pgxpool.Conn
 	batch      *pgx.Batch // statements for the end
 	committing bool
+	sign       bool // of signs
 }
 
 func (l *pgLink) begin(ctx context.Context, of scope) (err error) {
-	l.committing, l.batch = false, &pgx.Batch{}
+	l.committing, l.sign, l.batch = false, of.sign, &pgx.Batch{}
 	l.ctx, l.cancel = context.WithTimeout(ctx, transactionLimit)
 	if err := l.engine.leased(); err != nil {
 		l.release()
@@ -60,6 +65,8 @@ func (l *pgLink) begin(ctx context.Context, of scope) (err error) {
 func beginning(idle time.Duration, of scope) string {
 	sql := fmt.Sprintf("BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = %d", idle.Milliseconds())
 	switch {
+	case of.sign:
+		return sql + fmt.Sprintf("; SET LOCAL lock_timeout = %d", signLimit.Milliseconds())
 	case of.campaign == 0:
 		return sql
 	case of.shared:
@@ -141,6 +148,8 @@ func (l *pgLink) failure(err error) failure {
 		return lost
 	case !answered:
 		return failed
+	case pg.Code == "55P03" && l.sign && !l.committing: // others wait behind it, and whoever asked asks again
+		return busy
 	case pg.Code == "40001", pg.Code == "40P01": // serialization failure, deadlock
 		return undone
 	case pg.Code == "25P03": // it did not go on for too long: no COMMIT was read

@@ -93,7 +93,7 @@ func TestDocumentedURLs(t *testing.T) {
 			continue
 		}
 		cfg := e.pool.Config().ConnConfig
-		e.pool.Close()
+		e.disconnect()
 		found["all"]++
 		if strings.Contains(url, "pooler") && cfg.DefaultQueryExecMode == pgx.QueryExecModeExec {
 			found["pooler"]++

@@ -35,6 +35,7 @@ type job struct {
 type scope struct {
 	campaign saaf.CampaignID // 0: what belongs to a tenant or the deployment
 	shared   bool            // beside other shared ones of the campaign; else alone
+	sign     bool            // see signs
 }
 
 // alone is the scope of a job that has a campaign to itself.
@@ -46,26 +47,64 @@ var (
 	// beside is the scope of one that nothing else of a tenant or the deployment has
 	// to wait for.
 	beside = scope{shared: true}
+	// signs is the scope of one that keeps this process alive in the eyes of others: its
+	// heartbeat, its leases, its word about the requests of keys. It waits for no lock of
+	// others longer than [signLimit], and is Unavailable then.
+	signs = scope{shared: true, sign: true}
 )
+
+// lane is a part of the queue with writers of its own, where transactions run beside
+// each other. Whoever has the lock of a campaign can hold every writer that takes its
+// pushes, and whoever has that of the deployment the one that takes its changes: neither
+// may keep the rest waiting, least of all what shows that this process lives.
+type lane int
+
+const (
+	ofCampaigns  lane = iota // and of everything, for an engine with one writer
+	ofDeployment             // one after the other anyway
+	ofFacts                  // beside
+	ofSigns
+	lanes
+)
+
+// laneOf is where a job waits whose engine has lanes.
+func laneOf(of scope) lane {
+	switch {
+	case of.campaign != 0:
+		return ofCampaigns
+	case of.sign:
+		return ofSigns
+	case of.shared:
+		return ofFacts
+	}
+	return ofDeployment
+}
 
 // queue is what waits for the writers. Small jobs go first, so that one lead is
 // never held behind a queue of bulk requests.
 type queue struct {
-	maxSmall, maxRows int
-	apart             bool          // a group is of one campaign
+	maxSmall, maxRows int           // of each lane
+	apart             bool          // a group is of one campaign, and there are lanes
 	stopped           chan struct{} // closed when Run has answered its last job
 
-	mu       sync.Mutex
-	small    []*job     // guarded by mu
-	bulk     []*job     // guarded by mu
-	bulkRows int        // guarded by mu
-	ended    bool       // guarded by mu; nothing more will come
-	wake     *sync.Cond // of mu: something was queued, or it has ended
+	mu    sync.Mutex
+	lanes [lanes]laneQueue // guarded by mu
+	ended bool             // guarded by mu; nothing more will come
+}
+
+// laneQueue is what waits in a lane.
+type laneQueue struct {
+	small    []*job
+	bulk     []*job
+	bulkRows int
+	wake     *sync.Cond // something was queued, or nothing more will come
 }
 
 func newQueue(c Config, apart bool) *queue {
 	q := &queue{maxSmall: c.QueueSingles, maxRows: c.QueueLeads, apart: apart, stopped: make(chan struct{})}
-	q.wake = sync.NewCond(&q.mu)
+	for i := range q.lanes {
+		q.lanes[i].wake = sync.NewCond(&q.mu)
+	}
 	return q
 }
 
@@ -78,7 +117,7 @@ var (
 		Message: "The store cannot write at the moment; nothing of this request was stored"}
 	// errUnknown is the one failure after which a job may be on the disk.
 	errUnknown = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
-		Message: "The store failed while it was writing, and whether this request was stored is not known; look, or send it again"}
+		Message: "The store failed while it was writing, and whether this request was stored is not known; look, or send it again: no lead is stored twice"}
 )
 
 // lock makes this transaction wait for those of other writers that it must not run
@@ -97,25 +136,29 @@ func (t *tx) lock(of scope) error {
 	return t.conn.query(sqlLockCampaign, nil, of.campaign)
 }
 
-// push queues j without waiting. A full queue is Unavailable.
+// push queues j without waiting. A full lane is Unavailable.
 func (q *queue) push(j *job) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
+	l := &q.lanes[ofCampaigns]
+	if q.apart {
+		l = &q.lanes[laneOf(j.of)]
+	}
 	j.since = time.Now()
 	switch {
 	case j.rows <= smallRows:
-		if len(q.small) >= q.maxSmall {
+		if len(l.small) >= q.maxSmall {
 			return errBusy
 		}
-		q.small = append(q.small, j)
-	// A request larger than the whole queue still gets in when it is alone.
-	case q.bulkRows > 0 && q.bulkRows+j.rows > q.maxRows:
+		l.small = append(l.small, j)
+	// A request larger than the whole lane still gets in when it is alone.
+	case l.bulkRows > 0 && l.bulkRows+j.rows > q.maxRows:
 		return errBusy
 	default:
-		q.bulkRows += j.rows
-		q.bulk = append(q.bulk, j)
+		l.bulkRows += j.rows
+		l.bulk = append(l.bulk, j)
 	}
-	q.wake.Signal()
+	l.wake.Signal()
 	return nil
 }
 
@@ -130,6 +173,9 @@ func (q *queue) wait(j *job) error {
 	case err := <-j.done: // one of the last that were done
 		return err
 	default:
+		if j.doubt {
+			return errUnknown
+		}
 		return errStopped
 	}
 }
@@ -139,19 +185,22 @@ func (q *queue) end() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.ended = true
-	q.wake.Broadcast()
+	for i := range q.lanes {
+		q.lanes[i].wake.Broadcast()
+	}
 }
 
-// next waits for work and returns a group for one transaction, nil when the queue
-// has ended and nothing is left.
-func (q *queue) next() []*job {
+// next waits for work in a lane and returns a group for one transaction, nil when the
+// queue has ended and nothing is left there.
+func (q *queue) next(of lane) []*job {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	for len(q.small)+len(q.bulk) == 0 {
+	l := &q.lanes[of]
+	for len(l.small)+len(l.bulk) == 0 {
 		if q.ended {
 			return nil
 		}
-		q.wake.Wait()
+		l.wake.Wait()
 	}
 	var group []*job
 	rows := 0
@@ -163,11 +212,11 @@ func (q *queue) next() []*job {
 		rows += max(1, j.rows)
 		return true
 	}
-	q.small = slices.DeleteFunc(q.small, take)
-	q.bulk = slices.DeleteFunc(q.bulk, func(j *job) bool {
+	l.small = slices.DeleteFunc(l.small, take)
+	l.bulk = slices.DeleteFunc(l.bulk, func(j *job) bool {
 		taken := take(j)
 		if taken {
-			q.bulkRows -= j.rows
+			l.bulkRows -= j.rows
 		}
 		return taken
 	})
@@ -175,13 +224,17 @@ func (q *queue) next() []*job {
 }
 
 // together reports whether two jobs can be one transaction where each is of one
-// campaign.
-func together(a, b scope) bool { return a == b }
+// campaign. A sign that waits for a lock must not have others wait with it.
+func together(a, b scope) bool { return a == b && !a.sign }
 
 // waiting is what waits at this moment: jobs of up to 8 leads, larger ones, and the
 // leads in the latter.
 func (q *queue) waiting() (small, bulk, bulkLeads int64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	return int64(len(q.small)), int64(len(q.bulk)), int64(q.bulkRows)
+	for i := range q.lanes {
+		l := &q.lanes[i]
+		small, bulk, bulkLeads = small+int64(len(l.small)), bulk+int64(len(l.bulk)), bulkLeads+int64(l.bulkRows)
+	}
+	return small, bulk, bulkLeads
 }

@@ -83,7 +83,7 @@ func (t *tx) forgetServers(now time.Time) error {
 func (s *Store) Beat(ctx context.Context, sv Server) error {
 	const sqlBeat = `
 		UPDATE servers SET seen_at = $1, version = $2, snapshot_id = $3, problem = $4, prepared = $5, fetched = $6 WHERE id = $7`
-	err := s.write(ctx, beside, 1, func(t *tx) error {
+	err := s.write(ctx, signs, 1, func(t *tx) error {
 		now, err := s.engine.clock(t.conn)
 		if err != nil {
 			return err

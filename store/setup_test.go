@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -378,15 +379,15 @@ func isUnavailable(err error, word string) bool {
 // between wait.
 func (b *bundle) block() (release func()) {
 	b.t.Helper()
-	writers := 1
+	scopes := []scope{beside}
 	if b.engine.shared() {
-		writers = b.cfg.Writers
+		scopes = append(slices.Repeat([]scope{{campaign: 1, shared: true}}, b.cfg.Writers), beside, signs, everything)
 	}
-	leave, done := make(chan struct{}), make(chan error, writers)
-	for range writers { // one after the other: else one writer takes them all
+	leave, done := make(chan struct{}), make(chan error, len(scopes))
+	for _, of := range scopes { // one after the other: else one writer takes them all
 		entered := make(chan struct{})
 		go func() {
-			done <- b.write(b.ctx, beside, 0, func(*tx) error {
+			done <- b.write(b.ctx, of, 0, func(*tx) error {
 				close(entered)
 				<-leave
 				return nil
@@ -399,7 +400,7 @@ func (b *bundle) block() (release func()) {
 	return func() {
 		b.t.Helper()
 		let()
-		for range writers {
+		for range scopes {
 			b.must(<-done)
 		}
 	}
@@ -484,7 +485,7 @@ func prepareTemplate(url string) error {
 		return err
 	}
 	defer pool.Close()
-	e := &postgres{store: &Store{cfg: Config{partitions: pgtest.Partitions()}}, pool: pool}
+	e := &postgres{store: &Store{cfg: Config{partitions: pgtest.Partitions()}}, pool: pool, reads: pool}
 	if err := e.migrate(ctx); err != nil || pgtest.Current() != pgtest.Citus {
 		return err
 	}

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"time"
 
 	"saaf"
@@ -19,7 +21,8 @@ const spreadRows = 500
 
 // spread has every campaign take changes of the lists. source names what find asks;
 // with a nil find the suppressions themselves block. blocked counts the leads of each
-// that changed.
+// that changed. A campaign that cannot take them keeps no other from it: its error is
+// returned when all others have.
 func (s *Store) spread(ctx context.Context, l Lease, list []saaf.Suppression, source string, by saaf.By, reason func(*saaf.Suppression) string, find Finder) (blocked []int, err error) {
 	blocked = make([]int, len(list))
 	ctx = context.WithoutCancel(ctx) // the change stands, and a caller who has gone still wants it to
@@ -31,6 +34,7 @@ func (s *Store) spread(ctx context.Context, l Lease, list []saaf.Suppression, so
 	if err != nil {
 		return nil, err
 	}
+	var errs []error
 	for _, c := range campaigns {
 		var mine []int
 		for i := range list {
@@ -48,14 +52,18 @@ func (s *Store) spread(ctx context.Context, l Lease, list []saaf.Suppression, so
 				return t.take(c, list, mine, source, by, reason, find, changed)
 			})
 		})
-		if err != nil {
+		if errors.Is(err, ErrLeaseLost) {
 			return nil, err
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("campaign %s: %w", c.id, err))
+			continue
 		}
 		for i, n := range changed {
 			blocked[i] += n
 		}
 	}
-	return blocked, nil
+	return blocked, errors.Join(errs...)
 }
 
 // take judges the leads of a campaign anew that changes of the lists concern.
@@ -225,11 +233,13 @@ func (s *Store) SpreadLeft(ctx context.Context, l Lease, now time.Time, source s
 }
 
 // patiently tries again while the queue is full: what is asked for here stands
-// already, and is only to be carried on.
+// already, and is only to be carried on. What a lock has held for long is not tried
+// again: others wait behind it.
 func (s *Store) patiently(ctx context.Context, do func() error) error {
-	for try := 1; ; try++ {
+	began := time.Now()
+	for {
 		err := do()
-		if saaf.ErrorCode(err) != saaf.Unavailable || try == spreadTries {
+		if saaf.ErrorCode(err) != saaf.Unavailable || time.Since(began) > spreadPatience {
 			return err
 		}
 		select {
@@ -241,6 +251,6 @@ func (s *Store) patiently(ctx context.Context, do func() error) error {
 }
 
 const (
-	spreadTries = 100
-	spreadPause = 50 * time.Millisecond
+	spreadPatience = 5 * time.Second
+	spreadPause    = 50 * time.Millisecond
 )

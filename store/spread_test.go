@@ -1,6 +1,8 @@
 package store
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -100,4 +102,48 @@ func TestSuppressAgainSpreads(t *testing.T) {
 		t.Errorf("once more: made %v, %d leads blocked", last.Made, last.Blocked)
 	}
 	b.checkCounts(b.campaign)
+}
+
+// A campaign that cannot be written keeps no other from a change of the lists, and takes
+// it later.
+func TestSpreadGoesOn(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	snap := b.activate(20_000)
+	campaigns := []saaf.CampaignID{b.campaign, b.newCampaign(b.tenant, saaf.Live), b.newCampaign(b.tenant, saaf.Live)}
+	for _, c := range campaigns {
+		b.addTo(b.tenant, saaf.Live, c, phone(0), snap)
+	}
+	b.leave(phone(0))
+	outside := b.outside()
+	do := func(sql string) {
+		t.Helper()
+		_, err := outside.exec(sql)
+		b.must(err)
+	}
+	do(`CREATE FUNCTION fails() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'as the test wants it'; END $$`)
+	spread := func() error {
+		_, err := b.SpreadLeft(t.Context(), Lease{}, b.now().Add(spreadGrace), saaf.SourceFile, finding(verdict(saaf.NotRegistered, snap)))
+		return err
+	}
+	blocked := func(c saaf.CampaignID) int64 {
+		return b.number(`SELECT count(*) FROM leads WHERE campaign_id = $1 AND reason = $2`, c, saaf.Suppressed)
+	}
+	do(fmt.Sprintf(`CREATE TRIGGER fails BEFORE UPDATE ON leads FOR EACH ROW WHEN (OLD.campaign_id = %d) EXECUTE FUNCTION fails()`, int64(campaigns[0])))
+	if err := spread(); err == nil || !strings.Contains(err.Error(), campaigns[0].String()) {
+		t.Errorf("the campaign that fails is not named: %v", err)
+	}
+	for i, c := range campaigns {
+		if n := blocked(c); n != int64(min(i, 1)) {
+			t.Errorf("campaign %d has %d leads that are blocked", i, n)
+		}
+	}
+	do(`DROP TRIGGER fails ON leads`)
+	b.must(spread())
+	for i, c := range campaigns {
+		if n := blocked(c); n != 1 {
+			t.Errorf("in the end campaign %d has %d leads that are blocked", i, n)
+		}
+		b.checkCounts(c)
+	}
 }

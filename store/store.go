@@ -207,7 +207,7 @@ func Exists(ctx context.Context, cfg Config) (there bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	defer e.pool.Close()
+	defer e.disconnect()
 	err = e.read(ctx, func(conn session) error {
 		there, err = migrated(conn)
 		return err

@@ -186,6 +186,8 @@ func (w *writer) attempt(ctx context.Context, group []*job) (errs []error, end f
 			return all(errDisk), final, errors.Join(err, rerr)
 		case kind == full:
 			return all(errDisk), failed, nil
+		case kind == busy:
+			return all(errBusy), failed, nil
 		case kind == undone || kind == unsure:
 			return nil, undone, nil
 		}

@@ -89,7 +89,7 @@ func TestGroupCommit(t *testing.T) {
 				release := b.block()
 				before := b.commits()
 				if b.engine.shared() { // those that occupy the writers count too
-					before += b.cfg.Writers
+					before += b.cfg.Writers + ownLanes
 				}
 				var answers []<-chan error
 				for n := range c.pushes {
@@ -345,6 +345,10 @@ func TestLastAnswerIsNotLost(t *testing.T) {
 		}
 		if err := q.wait(j); !isUnavailable(err, "stopping") {
 			t.Fatal(err)
+		}
+		j.doubt = true
+		if err := q.wait(j); err != error(errUnknown) {
+			t.Fatal("it may be on the disk, and is told: ", err)
 		}
 	}
 }

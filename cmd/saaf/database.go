@@ -25,7 +25,7 @@ type dataFlags struct {
 
 // databaseFlags name a database that takes the place of the embedded one.
 type databaseFlags struct {
-	DatabaseURL     string `name:"database-url" env:"SAAF_DATABASE_URL" placeholder:"URL" help:"PostgreSQL database in place of the embedded one, like postgres://saaf@db.internal/saaf."`
+	DatabaseURL     string `name:"database-url" env:"SAAF_DATABASE_URL" placeholder:"URL" help:"PostgreSQL database in place of the embedded one, like postgres://saaf@db.internal/saaf. Each process opens up to 12 connections to it."`
 	DatabaseURLFile string `name:"database-url-file" env:"SAAF_DATABASE_URL_FILE" placeholder:"FILE" help:"File that holds the database URL: a password in it is seen by nobody who lists processes."`
 	SecretsDir      string `env:"SAAF_SECRETS_DIR" placeholder:"DIR" help:"Directory of pepper and signing.pem, the same for all processes on one database (the data directory)."`
 }
