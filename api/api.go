@@ -86,7 +86,8 @@ type call struct {
 
 // by names the caller for the evidence.
 func (c *call) by() saaf.By {
-	return saaf.By{Request: saaf.MaskNumbers(web.EventOf(c.r.Context()).RequestID), Actor: c.key.ID.String()}
+	ev := web.EventOf(c.r.Context())
+	return saaf.By{Request: saaf.MaskNumbers(ev.RequestID), Actor: ev.Key}
 }
 
 // serve checks, in the order of the contract: key, rate, scope, operator, campaign.
@@ -138,12 +139,16 @@ func (a *API) body(c *call) (body web.Value, release func(), err error) {
 		return nil, nil, err
 	}
 	if body, err = web.Parse(raw); err == nil && body.Kind() != web.Object {
-		err = &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: []saaf.FieldError{
-			{Loc: []string{"body"}, Msg: "the body must be a JSON object", Type: "type_error.dict"}}}
+		err = errNoObject()
 	}
 	if err != nil {
 		release()
 		return nil, nil, err
 	}
 	return body, release, nil
+}
+
+func errNoObject() error {
+	return &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: []saaf.FieldError{
+		{Loc: []string{"body"}, Msg: "the body must be a JSON object", Type: "type_error.dict"}}}
 }
