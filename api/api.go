@@ -50,6 +50,7 @@ type API struct {
 	web     web.Adapter
 	bodies  web.Bodies
 	idle    time.Duration // of uploads
+	seen    campaignsSeen
 
 	evidence chan struct{} // holds one for each answer of evidence that is being made
 }
@@ -81,7 +82,8 @@ type call struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	key      *saaf.Key
-	campaign saaf.Campaign // set where the path names one
+	campaign saaf.Campaign // set where the path names one; of one that is expected only the id
+	expected bool          // the campaign was not read, see [API.expectCampaign]
 }
 
 // by names the caller for the evidence.
@@ -123,11 +125,22 @@ func (a *API) serve(rt route) web.Handler {
 			if !ok {
 				return saaf.ErrCampaignNotFound
 			}
-			if c.campaign, err = a.store.Campaign(r.Context(), key.TenantID, key.Environment, id); err != nil {
+			if rt.judgesCampaign() {
+				err = a.expectCampaign(c, id)
+			} else {
+				c.campaign, err = a.store.Campaign(r.Context(), key.TenantID, key.Environment, id)
+			}
+			if err != nil {
 				return err
 			}
 		}
-		return rt.handle(a, c)
+		err = rt.handle(a, c)
+		if err != nil {
+			if gone := a.confirmCampaign(c); gone != nil {
+				return gone // goes before what is wrong with the body
+			}
+		}
+		return err
 	}
 }
 

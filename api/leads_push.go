@@ -23,6 +23,7 @@ func (a *API) pushLead(c *call) error {
 		return err
 	}
 	lead, err := a.intake.Push(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, l.in, phone, c.by())
+	a.campaignJudged(c, err)
 	if err != nil {
 		return err
 	}
@@ -71,7 +72,13 @@ func (a *API) pushLeads(c *call) error {
 		return err
 	}
 	defer l.release()
+	if len(l.rows) == 0 { // no transaction
+		if err := a.confirmCampaign(c); err != nil {
+			return err
+		}
+	}
 	res, err := a.intake.PushBulk(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, l.rows, c.by())
+	a.campaignJudged(c, err)
 	if err != nil {
 		return err
 	}
