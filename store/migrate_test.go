@@ -85,7 +85,7 @@ func TestMigrateRefuses(t *testing.T) {
 	}{
 		"a newer program": {
 			`INSERT INTO schema_migrations (name, checksum, applied_at) VALUES ('9999_future.sql', 'x', 1)`,
-			"made by a newer saaf (it has 5 migrations, this program 4): use that version",
+			"made by a newer saaf (it has 6 migrations, this program 5): use that version",
 		},
 		"an edited migration": {
 			`UPDATE schema_migrations SET checksum = 'edited' WHERE name = '0001_first.sql'`,
@@ -176,8 +176,8 @@ func TestConcurrentOpenMigratesOnce(t *testing.T) {
 	close(begin)
 	wg.Wait()
 	b := open(t, Config{Dir: dir})
-	if n := b.number(`SELECT count(*) FROM schema_migrations`); n != 4 {
-		t.Errorf("%d migrations are noted; want 4", n)
+	if n := b.number(`SELECT count(*) FROM schema_migrations`); n != 5 {
+		t.Errorf("%d migrations are noted; want 5", n)
 	}
 	b.goldenSchema()
 }

@@ -114,13 +114,17 @@ func (l *sqliteLink) commit() error {
 	return nil
 }
 
-// rollback undoes the open transaction, if SQLite has not done so by itself.
 func (l *sqliteLink) rollback() error {
 	l.work = nil
-	if l.AutocommitEnabled() {
+	return l.sqliteConn.rollback()
+}
+
+// rollback undoes the open transaction, if SQLite has not done so by itself.
+func (c sqliteConn) rollback() error {
+	if c.AutocommitEnabled() {
 		return nil
 	}
-	_, err := l.exec("ROLLBACK")
+	_, err := c.exec("ROLLBACK")
 	return err
 }
 
