@@ -98,7 +98,7 @@ CREATE TABLE deployment (
   activated_at          BIGINT,
   confirmed_snapshot_id BIGINT,
   id_floor              BIGINT NOT NULL -- highest id of rows that are gone
-, id                   BIGINT, activation           BIGINT NOT NULL DEFAULT 0, confirmed_activation BIGINT NOT NULL DEFAULT 0, sweep_activation     BIGINT NOT NULL DEFAULT 0, sweep_above          BIGINT NOT NULL DEFAULT 0, sweep_done           BIGINT NOT NULL DEFAULT 0, sweep_total          BIGINT NOT NULL DEFAULT 0, sweep_changed        BIGINT NOT NULL DEFAULT 0, suppression_seq      BIGINT NOT NULL DEFAULT 0, scrubs               BIGINT NOT NULL DEFAULT 0, pepper_fingerprint   BLOB, public_key           BLOB, spread_seq BIGINT NOT NULL DEFAULT 0, moving TEXT, packed BIGINT NOT NULL DEFAULT 0, roster_seq BIGINT NOT NULL DEFAULT 0);
+, id                   BIGINT, activation           BIGINT NOT NULL DEFAULT 0, confirmed_activation BIGINT NOT NULL DEFAULT 0, sweep_activation     BIGINT NOT NULL DEFAULT 0, sweep_above          BIGINT NOT NULL DEFAULT 0, sweep_done           BIGINT NOT NULL DEFAULT 0, sweep_total          BIGINT NOT NULL DEFAULT 0, sweep_changed        BIGINT NOT NULL DEFAULT 0, suppression_seq      BIGINT NOT NULL DEFAULT 0, scrubs               BIGINT NOT NULL DEFAULT 0, pepper_fingerprint   BLOB, public_key           BLOB, spread_seq BIGINT NOT NULL DEFAULT 0, moving TEXT, moved_to TEXT, moved_at BIGINT, packed BIGINT NOT NULL DEFAULT 0, roster_seq BIGINT NOT NULL DEFAULT 0);
 
 CREATE TABLE erasures (
   id           BIGINT NOT NULL PRIMARY KEY,
