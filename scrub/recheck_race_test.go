@@ -397,7 +397,10 @@ func TestPushesWhileSnapshotsAlternate(t *testing.T) {
 	for i, p := range all {
 		was, is := answers[i], foundOf(leads[p])
 		from, known := order[was.Verdict.Snapshot.ID]
-		if !known || was.Verdict.Reason.Blocked() != listed(from, p) {
+		switch {
+		case b.store.Shared() && was.Verdict == saaf.Verdict{}:
+			from = -1 // nobody prepares here: while a snapshot is verified the answer is unknown
+		case !known || was.Verdict.Reason.Blocked() != listed(from, p):
 			t.Fatalf("%v was answered with %v", p, was.Verdict)
 		}
 		ever := was.Status == saaf.LeadDND
