@@ -102,10 +102,13 @@ func (id ID[K]) String() string { return string(id.AppendTo(nil)) }
 func (id ID[K]) AppendTo(dst []byte) []byte {
 	var k K
 	dst = append(dst, k.prefix()...)
-	for shift := (idDigits - 1) * 5; shift >= 0; shift -= 5 {
-		dst = append(dst, crockford[uint64(id)>>shift&31])
+	var digits [idDigits]byte
+	n := uint64(id)
+	for i := idDigits - 1; i >= 0; i-- {
+		digits[i] = crockford[n&31]
+		n >>= 5
 	}
-	return dst
+	return append(dst, digits[:]...)
 }
 
 // MarshalText writes the public spelling.
@@ -193,6 +196,13 @@ func (s *IDSource) Next() int64 {
 	}
 	s.last = id
 	return id
+}
+
+// Above has the ids that follow be above one that somebody else has made.
+func (s *IDSource) Above(id int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = max(s.last, id)
 }
 
 // Last returns the newest id made or seen, the floor of a later source.

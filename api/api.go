@@ -50,6 +50,7 @@ type API struct {
 	web     web.Adapter
 	bodies  web.Bodies
 	idle    time.Duration // of uploads
+	seen    campaignsSeen
 
 	evidence chan struct{} // holds one for each answer of evidence that is being made
 }
@@ -81,12 +82,14 @@ type call struct {
 	w        http.ResponseWriter
 	r        *http.Request
 	key      *saaf.Key
-	campaign saaf.Campaign // set where the path names one
+	campaign saaf.Campaign // set where the path names one; of one that is expected only the id
+	expected bool          // the campaign was not read, see [API.expectCampaign]
 }
 
 // by names the caller for the evidence.
 func (c *call) by() saaf.By {
-	return saaf.By{Request: saaf.MaskNumbers(web.EventOf(c.r.Context()).RequestID), Actor: c.key.ID.String()}
+	ev := web.EventOf(c.r.Context())
+	return saaf.By{Request: saaf.MaskNumbers(ev.RequestID), Actor: ev.Key}
 }
 
 // serve checks, in the order of the contract: key, rate, scope, operator, campaign.
@@ -122,11 +125,22 @@ func (a *API) serve(rt route) web.Handler {
 			if !ok {
 				return saaf.ErrCampaignNotFound
 			}
-			if c.campaign, err = a.store.Campaign(r.Context(), key.TenantID, key.Environment, id); err != nil {
+			if rt.judgesCampaign() {
+				err = a.expectCampaign(c, id)
+			} else {
+				c.campaign, err = a.store.Campaign(r.Context(), key.TenantID, key.Environment, id)
+			}
+			if err != nil {
 				return err
 			}
 		}
-		return rt.handle(a, c)
+		err = rt.handle(a, c)
+		if err != nil {
+			if gone := a.confirmCampaign(c); gone != nil {
+				return gone // goes before what is wrong with the body
+			}
+		}
+		return err
 	}
 }
 
@@ -138,12 +152,16 @@ func (a *API) body(c *call) (body web.Value, release func(), err error) {
 		return nil, nil, err
 	}
 	if body, err = web.Parse(raw); err == nil && body.Kind() != web.Object {
-		err = &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: []saaf.FieldError{
-			{Loc: []string{"body"}, Msg: "the body must be a JSON object", Type: "type_error.dict"}}}
+		err = errNoObject()
 	}
 	if err != nil {
 		release()
 		return nil, nil, err
 	}
 	return body, release, nil
+}
+
+func errNoObject() error {
+	return &saaf.Error{Code: saaf.Invalid, Word: "invalid", Fields: []saaf.FieldError{
+		{Loc: []string{"body"}, Msg: "the body must be a JSON object", Type: "type_error.dict"}}}
 }

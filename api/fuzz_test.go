@@ -28,68 +28,6 @@ func asObject(body []byte) (web.Value, map[string]json.RawMessage) {
 	return v, members
 }
 
-// FuzzDecodeLead holds decodeLead against what encoding/json finds under the names
-// of a lead. Whatever comes, a lead has a phone or a reason why not.
-func FuzzDecodeLead(f *testing.F) {
-	f.Add([]byte(`{"phone":"9876543210","name":null,"email":"x","external_id":"\u0000","metadata":{ "a":1.10 },"x":1}`))
-	f.Add([]byte(`{"phone":"1","phone":2,"\u006eame":"x","name":7,"Name":"y","metadata":[],"metadata":{}}`))
-	for _, tc := range refusals {
-		if len(tc.row) < 1000 { // long ones keep the fuzzer busy with making them short
-			f.Add([]byte(tc.row))
-		}
-	}
-	f.Fuzz(func(t *testing.T, body []byte) {
-		v, members := asObject(body)
-		if v == nil {
-			return
-		}
-		var ignored ignoredMembers
-		in, wrong := decodeLead(v, &ignored)
-
-		var want []saaf.Reason
-		text := func(name string, reason saaf.Reason) *string {
-			raw := members[name]
-			if raw == nil || string(raw) == "null" {
-				return nil
-			}
-			var s string
-			if json.Unmarshal(raw, &s) != nil {
-				want = append(want, reason)
-				return nil
-			}
-			return &s
-		}
-		phone := ""
-		switch raw, ok := members["phone"]; {
-		case !ok:
-			want = append(want, saaf.ReasonPhoneMissing)
-		case json.Unmarshal(raw, new(*string)) != nil || string(raw) == "null":
-			want = append(want, saaf.ReasonPhoneType)
-		default:
-			phone = *text("phone", "")
-		}
-		expect := saaf.LeadInput{
-			Phone: phone, Name: text("name", saaf.ReasonNameType), Email: text("email", saaf.ReasonEmailType),
-			ExternalID: text("external_id", saaf.ReasonExternalIDType),
-		}
-		if raw := members["metadata"]; raw != nil && raw[0] == '{' {
-			expect.Metadata = raw
-		} else if raw != nil && string(raw) != "null" {
-			want = append(want, saaf.ReasonMetadataType)
-		}
-		if !slices.Equal(wrong, want) || !reflect.DeepEqual(in, expect) {
-			t.Fatalf("%s is %+v, %q, want %+v, %q", body, in, wrong, expect, want)
-		}
-		shown := appendLead(nil, &saaf.Lead{ID: 1, CampaignID: 1, Phone: 1, Name: in.Name, Email: in.Email, ExternalID: in.ExternalID, Metadata: in.Metadata}, saaf.Backing{Answers: true})
-		if sentences := ignored.list(); len(sentences) > 0 {
-			shown = append(appendWarnings(shown[:len(shown)-1], sentences), '}')
-		}
-		if !json.Valid(shown) {
-			t.Fatalf("shown as %s", shown)
-		}
-	})
-}
-
 // FuzzReadSettings runs what the writer of the store runs: it must not panic, and
 // what it lets through is right.
 func FuzzReadSettings(f *testing.F) {

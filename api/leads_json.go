@@ -3,80 +3,20 @@ package api
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"saaf"
 	"saaf/web"
 )
 
-// decodeLead reads a lead from a JSON object. It returns every member of a wrong
-// type; names that are not part of a lead go to ignored. A member that is given
-// twice counts as its last value.
-func decodeLead(obj web.Value, ignored *ignoredMembers) (in saaf.LeadInput, wrong []saaf.Reason) {
-	var phone, name, email, externalID, metadata web.Value
-	for member, v := range obj.Members() {
-		switch member {
-		case "phone":
-			phone = v
-		case "name":
-			name = v
-		case "email":
-			email = v
-		case "external_id":
-			externalID = v
-		case "metadata":
-			metadata = v
-		default:
-			ignored.add(member)
-		}
-	}
-	switch {
-	case phone == nil:
-		wrong = append(wrong, saaf.ReasonPhoneMissing)
-	case phone.Kind() != web.String:
-		wrong = append(wrong, saaf.ReasonPhoneType)
-	default:
-		in.Phone = phone.Text()
-	}
-	text := func(v web.Value, ifWrong saaf.Reason) *string {
-		switch v.Kind() {
-		case web.Null:
-			return nil
-		case web.String:
-			return new(v.Text())
-		}
-		wrong = append(wrong, ifWrong)
-		return nil
-	}
-	in.Name = text(name, saaf.ReasonNameType)
-	in.Email = text(email, saaf.ReasonEmailType)
-	in.ExternalID = text(externalID, saaf.ReasonExternalIDType)
-	switch metadata.Kind() {
-	case web.Null:
-	case web.Object:
-		in.Metadata = metadata
-	default:
-		wrong = append(wrong, saaf.ReasonMetadataType)
-	}
-	return in, wrong
-}
-
-// member is the last member of obj with the name, nil when there is none.
-func member(obj web.Value, name string) (last web.Value) {
-	for n, v := range obj.Members() {
-		if n == name {
-			last = v
-		}
-	}
-	return last
-}
-
 // ignoredMembers collects names that mean nothing here, so that nothing is
 // dropped in silence. It keeps the first 20 and counts no further.
 type ignoredMembers []string
 
+// The name may share memory with the body: it is copied when it is kept.
 func (g *ignoredMembers) add(name string) {
 	if len(*g) < 20 && !slices.Contains(*g, name) {
-		*g = append(*g, name)
+		*g = append(*g, strings.Clone(name))
 	}
 }
 

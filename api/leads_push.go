@@ -2,6 +2,7 @@ package api
 
 import (
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,87 +13,77 @@ import (
 
 // pushLead is POST .../leads: one lead, 201 when it is on the disk.
 func (a *API) pushLead(c *call) error {
-	body, release, err := a.body(c)
+	l, err := a.readBody(c, (*leadReader).single)
 	if err != nil {
 		return err
 	}
-	defer release()
-	var ignored ignoredMembers
-	in, reasons := decodeLead(body, &ignored)
-	phone := saaf.Phone(0)
-	if len(reasons) == 0 || reasons[0] != saaf.ReasonPhoneMissing && reasons[0] != saaf.ReasonPhoneType {
+	defer l.release()
+	phone, err := a.judge(&l.in, l.wrong)
+	if err != nil {
+		return err
+	}
+	lead, err := a.intake.Push(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, l.in, phone, c.by())
+	a.campaignJudged(c, err)
+	if err != nil {
+		return err
+	}
+	l.answer = appendLead(l.answer[:0], &lead, a.scrub.Backing(time.Now()))
+	if w := l.ignored.list(); len(w) > 0 {
+		l.answer = appendWarnings(l.answer[:len(l.answer)-1], w)
+		l.answer = append(l.answer, '}')
+	}
+	l.answer = append(l.answer, '\n')
+	return web.WriteRaw(c.w, http.StatusCreated, l.answer)
+}
+
+// judge is the phone of a single lead, or everything that is wrong with it; members of
+// a wrong type are found already.
+func (a *API) judge(in *saaf.LeadInput, wrong []saaf.Reason) (phone saaf.Phone, err error) {
+	var e *saaf.Error
+	fail := func(r saaf.Reason) {
+		if e == nil {
+			e = &saaf.Error{Code: saaf.Invalid, Word: "invalid"}
+		}
+		e.Fields = append(e.Fields, r.FieldError())
+	}
+	if len(wrong) == 0 || wrong[0] != saaf.ReasonPhoneMissing && wrong[0] != saaf.ReasonPhoneType {
 		var reason saaf.Reason
 		if phone, reason = a.intake.Policy().Parse(in.Phone); reason != saaf.ReasonNone {
-			reasons = append([]saaf.Reason{reason}, reasons...)
+			fail(reason)
 		}
+	}
+	for _, reason := range wrong {
+		fail(reason)
 	}
 	if reason := in.Check(); reason != saaf.ReasonNone {
-		reasons = append(reasons, reason)
+		fail(reason)
 	}
-	if len(reasons) > 0 {
-		e := &saaf.Error{Code: saaf.Invalid, Word: "invalid"}
-		for _, r := range reasons {
-			e.Fields = append(e.Fields, r.FieldError())
-		}
-		return e
+	if e != nil {
+		return 0, e
 	}
-	lead, err := a.intake.Push(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, in, phone, c.by())
-	if err != nil {
-		return err
-	}
-	dst := appendLead(make([]byte, 0, 512+len(lead.Metadata)), &lead, a.scrub.Backing(time.Now()))
-	if w := ignored.list(); len(w) > 0 {
-		dst = appendWarnings(dst[:len(dst)-1], w)
-		dst = append(dst, '}')
-	}
-	return web.WriteRaw(c.w, http.StatusCreated, append(dst, '\n'))
+	return phone, nil
 }
 
 // pushLeads is POST .../leads:bulk: up to 500 leads in one transaction, an
 // outcome for each row in the order of the request.
 func (a *API) pushLeads(c *call) error {
-	body, release, err := a.body(c)
+	l, err := a.readBody(c, (*leadReader).list)
 	if err != nil {
 		return err
 	}
-	defer release()
-	var ignored ignoredMembers
-	var list web.Value
-	for name, v := range body.Members() {
-		if name == "leads" {
-			list = v
-		} else {
-			ignored.add(name)
+	defer l.release()
+	if len(l.rows) == 0 { // no transaction
+		if err := a.confirmCampaign(c); err != nil {
+			return err
 		}
 	}
-	if list == nil {
-		return saaf.InvalidField("leads", "field required", "value_error.missing")
-	}
-	if list.Kind() != web.Array {
-		return saaf.InvalidField("leads", "leads must be a list of leads", "type_error.list")
-	}
-	var rows []intake.Row
-	var sent []web.Value // each phone as it was sent, nil when there was none
-	for el := range list.Elements() {
-		if len(rows) == saaf.MaxBulk {
-			return saaf.InvalidField("leads", "ensure this list has at most 500 leads; send the rest in another request", "value_error.list.max_items")
-		}
-		row := intake.Row{Refused: saaf.ReasonNotAnObject}
-		if el.Kind() == web.Object {
-			var reasons []saaf.Reason
-			row.Input, reasons = decodeLead(el, &ignored)
-			row.Refused = saaf.ReasonNone
-			if len(reasons) > 0 {
-				row.Refused = reasons[0]
-			}
-		}
-		rows, sent = append(rows, row), append(sent, member(el, "phone"))
-	}
-	res, err := a.intake.PushBulk(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, rows, c.by())
+	res, err := a.intake.PushBulk(c.r.Context(), c.key.TenantID, c.key.Environment, c.campaign.ID, l.rows, c.by())
+	a.campaignJudged(c, err)
 	if err != nil {
 		return err
 	}
-	return web.WriteRaw(c.w, http.StatusOK, appendBulk(make([]byte, 0, 64+96*len(rows)), &res, sent, ignored.list()))
+	l.answer = appendBulk(slices.Grow(l.answer[:0], 64+96*len(l.rows)), &res, l.sent, l.ignored.list())
+	return web.WriteRaw(c.w, http.StatusOK, l.answer)
 }
 
 // appendBulk writes the answer of a bulk push exactly as the public

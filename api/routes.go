@@ -22,6 +22,18 @@ type route struct {
 	handle func(*API, *call) error
 }
 
+// The routes that leads come in by.
+const (
+	pushPath = "/campaigns/{campaign_id}/leads"
+	bulkPath = "/campaigns/{campaign_id}/leads:bulk"
+)
+
+// judgesCampaign reports whether the route works on its campaign in a transaction that
+// finds out itself whether the campaign is there, so that it need not be read before.
+func (rt route) judgesCampaign() bool {
+	return rt.method == "POST" && (rt.path == pushPath || rt.path == bulkPath)
+}
+
 // callers says which keys a route is for.
 type callers bool
 
@@ -43,8 +55,8 @@ func routes() []route {
 		{"POST", "/campaigns/{campaign_id}/pause", saaf.CampaignsWrite, everyKey, (*API).pauseCampaign},
 		{"POST", "/campaigns/{campaign_id}/stop", saaf.CampaignsWrite, everyKey, (*API).stopCampaign},
 
-		{"POST", "/campaigns/{campaign_id}/leads", saaf.LeadsWrite, everyKey, (*API).pushLead},
-		{"POST", "/campaigns/{campaign_id}/leads:bulk", saaf.LeadsWrite, everyKey, (*API).pushLeads},
+		{"POST", pushPath, saaf.LeadsWrite, everyKey, (*API).pushLead},
+		{"POST", bulkPath, saaf.LeadsWrite, everyKey, (*API).pushLeads},
 		{"GET", "/campaigns/{campaign_id}/leads", saaf.LeadsRead, everyKey, (*API).listLeads},
 		{"GET", "/campaigns/{campaign_id}/leads/{lead_id}", saaf.LeadsRead, everyKey, (*API).getLead},
 

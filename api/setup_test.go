@@ -35,6 +35,7 @@ type bundle struct {
 	t       testing.TB
 	store   *store.Store
 	scrub   *scrub.Service
+	dnd     *dnd.Registry
 	handler http.Handler
 	tenant  saaf.TenantID
 	key     string
@@ -67,7 +68,7 @@ func setup(t testing.TB, change ...func(*Config)) *bundle {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := &bundle{t: t, store: st, log: new(logBuffer), dir: t.TempDir(), uploads: filepath.Join(t.TempDir(), "uploads")}
+	b := &bundle{t: t, store: st, dnd: registry, log: new(logBuffer), dir: t.TempDir(), uploads: filepath.Join(t.TempDir(), "uploads")}
 	log := slog.New(slog.NewJSONHandler(b.log, nil))
 	b.scrub = scrub.NewService(scrub.Config{Store: st, Registry: registry, Dir: b.dir, Uploads: b.uploads, Log: log})
 	cfg := Config{

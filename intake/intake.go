@@ -3,6 +3,7 @@ package intake
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"saaf"
@@ -53,8 +54,11 @@ type Result struct {
 // limits ([saaf.LeadInput.Check]). A phone that is in the campaign already is a
 // Conflict with the id of the lead that is there.
 func (s *Service) Push(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID, in saaf.LeadInput, phone saaf.Phone, by saaf.By) (saaf.Lead, error) {
-	b := store.LeadBatch{Campaign: campaign, By: by, Leads: []store.NewLead{{Phone: phone, Input: in}}}
-	if err := s.add(ctx, tenant, env, &b); err != nil {
+	w := newWork()
+	defer w.release()
+	w.leads = append(w.leads, store.NewLead{Phone: phone, Input: in})
+	b := store.LeadBatch{Campaign: campaign, By: by, Leads: w.leads}
+	if err := s.add(ctx, tenant, env, &b, w); err != nil {
 		return saaf.Lead{}, err
 	}
 	l := &b.Leads[0]
@@ -73,8 +77,9 @@ func (s *Service) Push(ctx context.Context, tenant saaf.TenantID, env saaf.Envir
 // transaction. One bad row never costs another.
 func (s *Service) PushBulk(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, campaign saaf.CampaignID, rows []Row, by saaf.By) (Result, error) {
 	res := Result{Rows: make([]Outcome, len(rows))}
-	b := store.LeadBatch{Campaign: campaign, By: by, Leads: make([]store.NewLead, 0, len(rows))}
-	places := make([]int, 0, len(rows)) // where in the request each lead of the batch stands
+	w := newWork()
+	defer w.release()
+	w.leads, w.places = slices.Grow(w.leads, len(rows)), slices.Grow(w.places, len(rows))
 	for i := range rows {
 		phone, reason := s.judge(&rows[i])
 		if reason != saaf.ReasonNone {
@@ -82,17 +87,18 @@ func (s *Service) PushBulk(ctx context.Context, tenant saaf.TenantID, env saaf.E
 			res.Invalid++
 			continue
 		}
-		b.Leads = append(b.Leads, store.NewLead{Phone: phone, Input: rows[i].Input})
-		places = append(places, i)
+		w.leads = append(w.leads, store.NewLead{Phone: phone, Input: rows[i].Input})
+		w.places = append(w.places, i)
 	}
 	if len(rows) == 0 {
 		return res, nil
 	}
-	if err := s.add(ctx, tenant, env, &b); err != nil {
+	b := store.LeadBatch{Campaign: campaign, By: by, Leads: w.leads}
+	if err := s.add(ctx, tenant, env, &b, w); err != nil {
 		return Result{}, err
 	}
 	for j := range b.Leads {
-		l, out := &b.Leads[j], &res.Rows[places[j]]
+		l, out := &b.Leads[j], &res.Rows[w.places[j]]
 		out.ID = l.ID
 		if l.Duplicate {
 			out.Reason = saaf.ReasonDuplicate
@@ -122,26 +128,25 @@ func (s *Service) judge(row *Row) (saaf.Phone, saaf.Reason) {
 // the writer has it checked again, so that no lead is committed with the verdict of
 // a snapshot that no longer answers. The outside checker is not asked again: what
 // it was not asked about is unknown.
-func (s *Service) add(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *store.LeadBatch) error {
+func (s *Service) add(ctx context.Context, tenant saaf.TenantID, env saaf.Environment, b *store.LeadBatch, w *work) error {
 	b.Source = s.source.Evidence()
 	view := s.registry.View()
-	phones := make([]saaf.Phone, len(b.Leads))
+	w.phones, w.verdicts = slices.Grow(w.phones, len(b.Leads)), slices.Grow(w.verdicts, len(b.Leads))
 	for i := range b.Leads {
-		phones[i] = b.Leads[i].Phone
+		w.phones = append(w.phones, b.Leads[i].Phone)
 	}
-	verdicts := make([]saaf.Verdict, 0, len(phones))
 	look := func() {
-		verdicts = view.CheckAll(verdicts[:0], phones, time.Now().UTC().Truncate(time.Millisecond))
+		w.verdicts = view.CheckAll(w.verdicts[:0], w.phones, time.Now().UTC().Truncate(time.Millisecond))
 	}
 	look()
 	// The question is not given up when the client goes away: otherwise a checker
 	// that hangs would never be seen to fail where clients wait for less than its
 	// timeout, and none of their leads would be stored.
-	outside := s.source.Ask(context.WithoutCancel(ctx), phones, verdicts)
+	outside := s.source.Ask(context.WithoutCancel(ctx), w.phones, w.verdicts)
 	settle := func(leads []store.NewLead) {
-		outside.Join(phones, verdicts)
+		outside.Join(w.phones, w.verdicts)
 		for i := range leads {
-			leads[i].Verdict = verdicts[i]
+			leads[i].Verdict = w.verdicts[i]
 		}
 	}
 	settle(b.Leads)

@@ -63,18 +63,26 @@ type VerifiedChain struct {
 
 // Problem is one thing that is broken. What it does not concern is zero.
 type Problem struct {
-	Entry      saaf.EntryID `json:"entry,omitzero"`          // found at the broken place, or named and not there
-	Writer     int64        `json:"writer,omitempty,string"` // of the chain, where the store has several
-	Seq        int64        `json:"seq,omitempty"`           // of the broken place in the chain
-	At         time.Time    `json:"at,omitzero"`             // when that was written, as far as it can be told
-	Checkpoint int64        `json:"checkpoint,omitempty"`    // by its number
-	Lead       saaf.LeadID  `json:"lead,omitzero"`
-	What       string       `json:"what"` // in words
+	Entry      saaf.EntryID    `json:"entry,omitzero"`          // found at the broken place, or named and not there
+	Writer     int64           `json:"writer,omitempty,string"` // of the chain, where the store has several
+	Seq        int64           `json:"seq,omitempty"`           // of the broken place in the chain
+	At         time.Time       `json:"at,omitzero"`             // when that was written, as far as it can be told
+	Checkpoint int64           `json:"checkpoint,omitempty"`    // by its number
+	Lead       saaf.LeadID     `json:"lead,omitzero"`
+	Campaign   saaf.CampaignID `json:"campaign,omitzero"` // whose blocks are otherwise than its leads
+	Block      int64           `json:"block,omitempty"`
+	What       string          `json:"what"` // in words
 }
 
 // Error is the problem in one sentence.
 func (p *Problem) Error() string {
 	var place []string
+	if p.Campaign != 0 {
+		place = append(place, p.Campaign.String())
+	}
+	if p.Block != 0 {
+		place = append(place, fmt.Sprintf("block %d", p.Block))
+	}
 	if p.Lead != 0 {
 		place = append(place, "lead "+p.Lead.String())
 	}
@@ -95,6 +103,9 @@ func (p *Problem) Error() string {
 	}
 	if !p.At.IsZero() {
 		place = append(place, p.At.UTC().Format(utcLayout))
+	}
+	if p.Campaign != 0 {
+		return "the blocks are not what the leads are at " + strings.Join(place, ", ") + ": " + p.What
 	}
 	return "the ledger is broken at " + strings.Join(place, ", ") + ": " + p.What
 }

@@ -22,6 +22,13 @@ func (v *verifier) leads(ctx context.Context) error {
 			if whole, err := v.leadsOf(ctx, t.ID, id); err != nil || !whole {
 				return err
 			}
+			faults, _, err := v.st.VerifyBlocks(ctx, id)
+			if err != nil {
+				return err
+			}
+			for _, f := range faults {
+				v.problem(Problem{Campaign: f.Campaign, Block: f.Block, Lead: f.Lead, What: f.Problem})
+			}
 		}
 	}
 	return nil

@@ -161,7 +161,7 @@ func start(t *testing.T, what, dir string) *process {
 	t.Helper()
 	p := &process{cmd: osexec.CommandContext(t.Context(), os.Args[0])}
 	p.cmd.Env = append(os.Environ(), childEnv+"="+what, childDirEnv+"="+dir)
-	if pgtest.Current() != pgtest.Embedded {
+	if pgtest.Served() {
 		p.cmd.Env = append(p.cmd.Env, childURLEnv+"="+databaseOf(t, dir))
 	}
 	p.cmd.Stderr = t.Output()

@@ -37,6 +37,11 @@ var embeddedOnly = map[string]string{
 	"TestFileIsLockedWithoutALog":              theFile,
 	"TestRawFileStaysOpen":                     theFile,
 	"TestCommitsAreCounted":                    theFile,
+	"TestBlocksAgainstIndex":                   theBlocks,
+	"TestUniquenessIsSwitched":                 theBlocks,
+	"TestPushesWaitForTheirRoster":             theBlocks,
+	"TestPhoneMemoryIsBounded":                 theBlocks,
+	"TestPhoneThatIsThereTwice":                theBlocks,
 	"TestWriteBack":                            theFile,
 	"TestWriteBackThatNeverBegins":             theFile,
 	"TestFullDisk":                             "limits the pages of the file; that of PostgreSQL is a server's, and it says 53100, see TestCodesOfFailure",
@@ -81,6 +86,7 @@ const (
 	theLock   = "the serve lock is a file of the data directory"
 	theOne    = "one server at a time has the data directory; elsewhere several run, see TestServersBesideEachOther"
 	theFile   = "about the file of SQLite, its log, its locks or its pages"
+	theBlocks = "the embedded store alone keeps phones by blocks; elsewhere a unique index does"
 	theFirst  = "there are stores of the first schema in SQLite alone"
 	thePlan   = "asks SQLite for its plan; for that of PostgreSQL see TestPartitions"
 	theSource = "reads the source, which is one for all engines"
@@ -180,7 +186,7 @@ func clockOf(t tester) *clock {
 // engine it has a bubble to itself. A real server has no part in one: there the stores
 // of the test get a clock, and their pauses and time limits are real.
 func timeless(t *testing.T, test func(*testing.T)) {
-	if pgtest.Current() == pgtest.Embedded {
+	if !pgtest.Served() {
 		synctest.Test(t, test)
 		return
 	}
@@ -210,7 +216,7 @@ func (b *bundle) pass(d time.Duration) {
 // timeless.
 func (b *bundle) until(what string, true func() bool) {
 	b.t.Helper()
-	if pgtest.Current() == pgtest.Embedded {
+	if !pgtest.Served() {
 		synctest.Wait()
 		if !true() {
 			b.t.Fatal("everything waits, and still not: " + what)
@@ -263,7 +269,7 @@ func configured(t tester, cfg Config) Config {
 // empty lets the store of a directory begin with an empty database.
 func empty(t testing.TB, dir string) {
 	t.Helper()
-	if pgtest.Current() == pgtest.Embedded {
+	if !pgtest.Served() {
 		return
 	}
 	url := pgtest.Empty(t)

@@ -155,20 +155,15 @@ func campaignsOf(conn session, tenant saaf.TenantID, env saaf.Environment) (list
 // eraseLead deletes the lead of a campaign that has the phone. n is 0 when there is
 // none.
 func (t *tx) eraseLead(campaign saaf.CampaignID, phone saaf.Phone) (n int, err error) {
-	const (
-		sqlLeadStands = `SELECT id, status, reason FROM leads WHERE campaign_id = $1 AND phone = $2`
-		sqlEraseLead  = `DELETE FROM leads WHERE campaign_id = $1 AND id = $2`
-	)
-	var l UnfinishedLead
-	err = t.conn.query(sqlLeadStands, func(r row) error {
-		l = UnfinishedLead{ID: saaf.LeadID(r.int64()), Status: saaf.LeadStatus(r.int64()), Reason: saaf.VerdictReason(r.int64())}
-		return nil
-	}, campaign, phone)
-	if err != nil || l.ID == 0 {
+	const sqlEraseLead = `DELETE FROM leads WHERE campaign_id = $1 AND id = $2`
+	found, err := leadsByPhone(t.conn, campaign, []saaf.Phone{phone})
+	if err != nil || len(found) == 0 {
 		return 0, err
 	}
+	l := found[0]
 	if n, err = t.exec(sqlEraseLead, campaign, l.ID); err == nil && n > 0 {
 		t.count(campaign, l.Status, l.Reason, -1)
+		err = t.conn.forgetLead(campaign, l)
 	}
 	return n, err
 }

@@ -173,7 +173,7 @@ func TestErasureWaitsForReaders(t *testing.T) {
 	b.add(b.campaign, leads(0, 5)...)
 	raw, err := b.embedded().readers.Take(t.Context())
 	b.must(err)
-	conn := sqliteConn{raw}
+	conn := sqliteConn{Conn: raw}
 	_, err = conn.exec("BEGIN")
 	b.must(err)
 	b.must(conn.query(`SELECT count(*) FROM leads`, nil))

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"saaf"
@@ -63,7 +64,7 @@ func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 		ctx: ctx, of: scope{campaign: b.Campaign, shared: true}, rows: len(b.Leads),
 		adds: &addition{campaignRef{b.Campaign, tenant, env}, b},
 	}
-	if err := s.do(j); err != nil {
+	if err := s.admitted(j); err != nil {
 		return wrap("add leads", err)
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), duplicatesFor)
@@ -77,6 +78,22 @@ func (s *Store) AddLeads(ctx context.Context, tenant saaf.TenantID, env saaf.Env
 		return errUnknown
 	}
 	return nil
+}
+
+// admitted does a job that adds leads, once what it needs is in memory.
+func (s *Store) admitted(j *job) error {
+	for {
+		leave, err := s.engine.admit(j.ctx, j.of.campaign, j.rows)
+		if err != nil {
+			return err
+		}
+		err = s.do(j)
+		leave()
+		if !errors.Is(err, errCold) {
+			return err
+		}
+		// Another process has changed the leads of a campaign in between.
+	}
 }
 
 // duplicatesFor is for how long the ids of duplicates are looked for.
@@ -127,6 +144,9 @@ func (t *tx) addAll(jobs []*job, errs []error) error {
 func (t *tx) prepare(a *addition) error {
 	b := a.batch
 	if err := t.campaignFor(a.of.tenant, a.of.env, b.Campaign); err != nil {
+		return err
+	}
+	if err := t.conn.ready(b.Campaign); err != nil {
 		return err
 	}
 	for i := range b.Leads {
@@ -250,26 +270,30 @@ func (s *Store) fillDuplicates(ctx context.Context, b *LeadBatch) error {
 	if len(phones) == 0 {
 		return nil
 	}
-	type lead struct {
-		id saaf.LeadID
-		at time.Time
-	}
-	const sqlLeadsByPhones = `SELECT id, phone, created_at FROM leads WHERE campaign_id = $1 AND phone = ANY($2)`
+	const sqlCreatedAt = `SELECT created_at FROM leads WHERE campaign_id = $1 AND id = $2`
 	return s.glance(ctx, func(conn session) error {
-		there := make(map[saaf.Phone]lead, len(phones))
-		err := conn.query(sqlLeadsByPhones, func(r row) error {
-			id, phone := saaf.LeadID(r.int64()), saaf.Phone(r.int64())
-			there[phone] = lead{id, r.time()}
-			return nil
-		}, b.Campaign, integers(phones))
+		list, err := leadsByPhone(conn, b.Campaign, phones)
+		there := make(map[saaf.Phone]saaf.LeadID, len(list))
+		for _, l := range list {
+			there[l.Phone] = l.ID
+		}
+		var own []*NewLead
 		for i := range b.Leads {
 			l := &b.Leads[i]
 			if !l.Duplicate {
 				continue
 			}
-			was := there[l.Phone]
-			if l.ID = was.id; l.ID == l.made {
-				l.Duplicate, b.At = false, was.at
+			if l.ID = there[l.Phone]; l.ID != 0 && l.ID == l.made {
+				own = append(own, l)
+			}
+		}
+		if err != nil || len(own) == 0 {
+			return err
+		}
+		err = conn.query(sqlCreatedAt, func(r row) error { b.At = r.time(); return nil }, b.Campaign, own[0].ID)
+		if err == nil {
+			for _, l := range own {
+				l.Duplicate = false
 			}
 		}
 		return err

@@ -5,6 +5,17 @@ import (
 	"time"
 
 	"saaf"
+	"saaf/phoneblock"
+)
+
+var (
+	uncheckedStates = phoneblock.Where(func(s saaf.LeadStatus, r saaf.VerdictReason) bool {
+		return !s.Finished() && (r == saaf.RegistryUnavailable || r == saaf.RegistryStale)
+	})
+	datedStates = phoneblock.Where(func(s saaf.LeadStatus, r saaf.VerdictReason) bool {
+		return !s.Finished() && phoneblock.Of(s, r).Dated()
+	})
+	cleanStates = phoneblock.Where(func(_ saaf.LeadStatus, r saaf.VerdictReason) bool { return r.Clean() })
 )
 
 // UncheckedLeads lists unfinished leads of a campaign that nothing has answered
@@ -14,13 +25,8 @@ func (s *Store) UncheckedLeads(ctx context.Context, campaign saaf.CampaignID, ab
 		SELECT id, phone, status, reason FROM leads
 		 WHERE campaign_id = $1 AND id > $2 AND status < $3 AND reason IN ($4, $5)
 		 ORDER BY id LIMIT $6`
-	err = s.read(ctx, func(conn session) error {
-		list = nil
-		return conn.query(sqlUncheckedLeads, func(r row) error {
-			list = append(list, scanUnfinished(r))
-			return nil
-		}, campaign, above, saaf.LeadCompleted, saaf.RegistryUnavailable, saaf.RegistryStale, limit)
-	})
+	list, err = s.inStates(ctx, campaign, uncheckedStates, above, limit, sqlUncheckedLeads,
+		campaign, above, saaf.LeadCompleted, saaf.RegistryUnavailable, saaf.RegistryStale, limit)
 	return list, wrap("unchecked leads", err)
 }
 
@@ -34,17 +40,31 @@ type Aged struct {
 // AgedLeads lists unfinished leads of a campaign whose finding is too old, by id,
 // from above the given one, at most limit of them.
 func (s *Store) AgedLeads(ctx context.Context, campaign saaf.CampaignID, a Aged, above saaf.LeadID, limit int) (list []UnfinishedLead, err error) {
-	const sqlAgedLeads = `
-		SELECT id, phone, status, reason FROM leads
-		 WHERE campaign_id = $1 AND id > $2 AND status < $3
-		   AND (reason = $4 AND (checked_at < $5 OR snapshot_id IS NULL AND $6 = 1) OR reason IN ($7, $8) AND checked_at < $9)
-		 ORDER BY id LIMIT $10`
+	const (
+		agedLeads = `
+			SELECT id, phone, status, reason FROM leads
+			 WHERE campaign_id = $1 AND id > $2 AND status < $3
+			   AND (reason = $4 AND (checked_at < $5 OR snapshot_id IS NULL AND $6 = 1) OR reason IN ($7, $8) AND checked_at < $9)`
+		sqlAgedLeads = agedLeads + ` ORDER BY id LIMIT $10`
+		sqlAgedAmong = agedLeads + ` AND id = ANY($10) ORDER BY id`
+	)
+	args := []any{campaign, above, saaf.LeadCompleted, saaf.NotRegistered, a.Clean, a.Unfounded, saaf.FullBlock, saaf.PartialBlock, a.Blocked}
+	q := question{states: datedStates, above: above, maybe: func(h phoneblock.Head, _ func(blockHash) bool) bool {
+		return h.Checked.Min < max(a.Clean.UnixMilli(), a.Blocked.UnixMilli()) || a.Unfounded && h.Unfounded
+	}}
 	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return conn.query(sqlAgedLeads, func(r row) error {
-			list = append(list, scanUnfinished(r))
-			return nil
-		}, campaign, above, saaf.LeadCompleted, saaf.NotRegistered, a.Clean, a.Unfounded, saaf.FullBlock, saaf.PartialBlock, a.Blocked, limit)
+		keep := func(r row) error { list = append(list, scanUnfinished(r)); return nil }
+		return amongBlocks(conn, func(blocks blockReader) error {
+			err := candidates(blocks, campaign, q, limit, func(ids []int64) (bool, error) {
+				err := conn.query(sqlAgedAmong, keep, append(args[:len(args):len(args)], ids)...)
+				return len(list) < limit, err
+			})
+			list = list[:min(len(list), limit)]
+			return err
+		}, func() error {
+			return conn.query(sqlAgedLeads, keep, append(args, limit)...)
+		})
 	})
 	return list, wrap("aged leads", err)
 }
@@ -52,16 +72,27 @@ func (s *Store) AgedLeads(ctx context.Context, campaign saaf.CampaignID, a Aged,
 // CountAged counts the leads of a campaign, finished ones too, whose stored finding
 // is clean and lacks the backing: they are shown as stale.
 func (s *Store) CountAged(ctx context.Context, tenant saaf.TenantID, campaign saaf.CampaignID, b saaf.Backing) (n int64, err error) {
-	const sqlCountAged = `
-		SELECT count(*) FROM leads l
-		 WHERE l.campaign_id = $1 AND l.reason = $2
-		   AND (coalesce(l.checked_at, 0) < coalesce(CAST($3 AS BIGINT), 0) OR l.snapshot_id IS NULL AND $4 = 1)
-		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $5 AND c.deleted_at IS NULL)`
+	const (
+		sqlCountAged = `
+			SELECT count(*) FROM leads l
+			 WHERE l.campaign_id = $1 AND l.reason = $2
+			   AND (coalesce(l.checked_at, 0) < coalesce(CAST($3 AS BIGINT), 0) OR l.snapshot_id IS NULL AND $4 = 1)
+			   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $5 AND c.deleted_at IS NULL)`
+		sqlCountAmong = sqlCountAged + ` AND l.id = ANY($6)`
+		atOnce        = 5000
+	)
+	args := []any{campaign, saaf.NotRegistered, b.Since, b.Snapshot, tenant}
+	q := question{states: cleanStates, maybe: func(h phoneblock.Head, _ func(blockHash) bool) bool { return mayLack(b, h) }}
 	err = s.read(ctx, func(conn session) error {
-		return conn.query(sqlCountAged, func(r row) error {
-			n = r.int64()
-			return nil
-		}, campaign, saaf.NotRegistered, b.Since, b.Snapshot, tenant)
+		n = 0
+		count := func(r row) error { n += r.int64(); return nil }
+		return amongBlocks(conn, func(blocks blockReader) error {
+			return candidates(blocks, campaign, q, atOnce, func(ids []int64) (bool, error) {
+				return true, conn.query(sqlCountAmong, count, append(args[:len(args):len(args)], ids)...)
+			})
+		}, func() error {
+			return conn.query(sqlCountAged, count, args...)
+		})
 	})
 	return n, wrap("count aged leads", err)
 }
@@ -127,4 +158,14 @@ func (s *Store) SuppressionPhone(ctx context.Context, tenant saaf.TenantID, id s
 		}, id, tenant)
 	})
 	return p, wrap("phone of a suppression", err)
+}
+
+// mayLack reports whether a clean finding of a block may be without the backing.
+func mayLack(b saaf.Backing, h phoneblock.Head) bool {
+	return !h.Checked.Empty() && (b.Since.After(time.UnixMilli(h.Checked.Min)) || b.Snapshot && h.Unfounded)
+}
+
+// mayHave reports whether a clean finding of a block may have the backing.
+func mayHave(b saaf.Backing, h phoneblock.Head) bool {
+	return !h.Checked.Empty() && !b.Since.After(time.UnixMilli(h.Checked.Max))
 }

@@ -36,8 +36,8 @@ func (b *bundle) everyAge(snap saaf.SnapshotRef) (list []agedLead) {
 		for i := range list {
 			l := &list[i]
 			l.ID = batch.Leads[i].ID
-			if _, err := x.exec(`UPDATE leads SET status = $1, reason = $2, snapshot_id = $3, checked_at = $4 WHERE campaign_id = $5 AND id = $6`,
-				l.Status, l.Reason, l.verdict.Snapshot.ID, l.verdict.CheckedAt, b.campaign, l.ID); err != nil {
+			was := UnfinishedLead{ID: l.ID, Phone: l.Phone}
+			if err := x.overwrite(b.campaign, &move{was: was, status: l.Status, reason: l.Reason, verdict: l.verdict}); err != nil {
 				return err
 			}
 			x.count(b.campaign, saaf.LeadPending, saaf.RegistryUnavailable, -1)

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"saaf"
+	"saaf/phoneblock"
 )
 
 // leadColumns are read by scanLead; they need leads l left joined with
@@ -47,23 +48,68 @@ func (s *Store) Leads(ctx context.Context, tenant saaf.TenantID, campaign saaf.C
 	if f.ExternalID != nil && strings.ContainsRune(*f.ExternalID, 0) {
 		return nil, nil // no text has it, and PostgreSQL takes none that has
 	}
-	sql, args := leadsQuery(tenant, campaign, f, below, limit)
 	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return conn.query(sql, func(r row) error {
-			list = append(list, scanLead(r))
-			return nil
-		}, args...)
+		query := func(among []int64) error {
+			sql, args := leadsQuery(tenant, campaign, f, below, limit, among)
+			return conn.query(sql, func(r row) error {
+				list = append(list, scanLead(r))
+				return nil
+			}, args...)
+		}
+		return amongBlocks(conn, func(blocks blockReader) error {
+			take := func(ids []int64) (bool, error) {
+				err := query(ids)
+				return len(list) < limit, err
+			}
+			if f.Phone != nil {
+				found, err := blocks.find(campaign, []saaf.Phone{*f.Phone})
+				if err == nil && len(found) > 0 {
+					_, err = take([]int64{int64(found[0].ID)})
+				}
+				return err
+			}
+			err := candidates(blocks, campaign, f.question(below), limit, take)
+			list = list[:min(len(list), limit)]
+			return err
+		}, func() error { return query(nil) })
 	})
 	return list, wrap("list leads", err)
 }
 
-func leadsQuery(tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, below saaf.Cursor, limit int) (sql string, args []any) {
+// question is what the blocks are asked for a filter.
+func (f *LeadFilter) question(below saaf.Cursor) question {
+	q := question{below: saaf.LeadID(below), newest: true}
+	q.states = phoneblock.Where(func(status saaf.LeadStatus, reason saaf.VerdictReason) bool {
+		return (f.Status == nil || status == *f.Status) && (f.Clean == nil || !*f.Clean || reason.Clean())
+	})
+	var external blockHash
+	if f.ExternalID != nil {
+		external = hashOf(*f.ExternalID)
+	}
+	unclean := q.states &^ cleanStates
+	q.maybe = func(h phoneblock.Head, has func(blockHash) bool) bool {
+		switch {
+		case f.CreatedAfter != nil && f.CreatedAfter.After(time.UnixMilli(h.Created.Max)),
+			f.CreatedBefore != nil && !f.CreatedBefore.After(time.UnixMilli(h.Created.Min)),
+			f.Clean != nil && *f.Clean && !mayHave(f.Backing, h),
+			f.Clean != nil && !*f.Clean && h.States&unclean == 0 && !mayLack(f.Backing, h):
+			return false
+		}
+		return f.ExternalID == nil || has(external)
+	}
+	return q
+}
+
+func leadsQuery(tenant saaf.TenantID, campaign saaf.CampaignID, f LeadFilter, below saaf.Cursor, limit int, among []int64) (sql string, args []any) {
 	w := where{}
 	w.and("l.campaign_id = ?", campaign)
 	w.and("EXISTS (SELECT 1 FROM campaigns c WHERE c.id = l.campaign_id AND c.tenant_id = ? AND c.deleted_at IS NULL)", tenant)
 	if below != 0 {
 		w.and("l.id < ?", below)
+	}
+	if among != nil {
+		w.and("l.id = ANY(?)", among)
 	}
 	if f.Status != nil {
 		w.and("l.status = ?", *f.Status)

@@ -1,12 +1,12 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"slices"
 	"time"
 
 	"saaf"
+	"saaf/phoneblock"
 )
 
 // Finder asks the registry about phones. The writer calls it inside a transaction:
@@ -71,13 +71,7 @@ func (s *Store) UnfinishedLeads(ctx context.Context, campaign saaf.CampaignID, a
 		SELECT id, phone, status, reason FROM leads
 		 WHERE campaign_id = $1 AND id > $2 AND status < $3
 		 ORDER BY id LIMIT $4`
-	err = s.read(ctx, func(conn session) error {
-		list = nil
-		return conn.query(sqlUnfinishedLeads, func(r row) error {
-			list = append(list, scanUnfinished(r))
-			return nil
-		}, campaign, above, saaf.LeadCompleted, limit)
-	})
+	list, err = s.inStates(ctx, campaign, unfinishedStates, above, limit, sqlUnfinishedLeads, campaign, above, saaf.LeadCompleted, limit)
 	return list, wrap("unfinished leads", err)
 }
 
@@ -92,13 +86,8 @@ func (s *Store) UnfinishedByPhone(ctx context.Context, campaign saaf.CampaignID,
 }
 
 func unfinishedByPhone(conn session, campaign saaf.CampaignID, phones []saaf.Phone) (list []UnfinishedLead, err error) {
-	const sqlUnfinishedByPhone = `SELECT id, phone, status, reason FROM leads WHERE campaign_id = $1 AND phone = ANY($2) AND status < $3`
-	err = conn.query(sqlUnfinishedByPhone, func(r row) error {
-		list = append(list, scanUnfinished(r))
-		return nil
-	}, campaign, integers(phones), saaf.LeadCompleted)
-	slices.SortFunc(list, func(a, b UnfinishedLead) int { return cmp.Compare(a.ID, b.ID) })
-	return list, err
+	list, err = leadsByPhone(conn, campaign, phones)
+	return slices.DeleteFunc(list, func(l UnfinishedLead) bool { return l.Status.Finished() }), err
 }
 
 // Recheck is what the registry says about a lead now.
@@ -329,6 +318,10 @@ const sqlSuppressedLeadsOf = `
 	SELECT id, phone, status, reason FROM leads
 	 WHERE campaign_id = $1 AND reason = 5 AND status < $2 ORDER BY id`
 
+var suppressedStates = phoneblock.Where(func(s saaf.LeadStatus, r saaf.VerdictReason) bool {
+	return r == saaf.Suppressed && !s.Finished()
+})
+
 // leadsOf finds the unfinished leads of a campaign that a suppression is about.
 // When the person was erased only the hash can tell, and all suppressed leads are
 // looked at.
@@ -337,12 +330,21 @@ func (t *tx) leadsOf(c campaignRef, s *saaf.Suppression) (list []UnfinishedLead,
 		return unfinishedByPhone(t.conn, c.id, []saaf.Phone{s.Phone})
 	}
 	hasher := t.hasher(s.TenantID)
-	err = t.conn.query(sqlSuppressedLeadsOf, func(r row) error {
-		if l := scanUnfinished(r); hasher.Hash(l.Phone) == s.Hash {
+	keep := func(l UnfinishedLead) {
+		if hasher.Hash(l.Phone) == s.Hash {
 			list = append(list, l)
 		}
-		return nil
-	}, c.id, saaf.LeadCompleted)
+	}
+	err = amongBlocks(t.conn, func(blocks blockReader) error {
+		return blocks.walk(c.id, question{states: suppressedStates}, func(entries []phoneblock.Entry) (bool, error) {
+			for _, l := range unfinishedOf(entries) {
+				keep(l)
+			}
+			return true, nil
+		})
+	}, func() error {
+		return t.conn.query(sqlSuppressedLeadsOf, func(r row) error { keep(scanUnfinished(r)); return nil }, c.id, saaf.LeadCompleted)
+	})
 	return list, err
 }
 

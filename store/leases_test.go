@@ -130,7 +130,7 @@ func TestLeaseModel(t *testing.T) {
 
 // leaseTTL is that of the tests in which time passes, which is real on PostgreSQL.
 func leaseTTL() time.Duration {
-	if pgtest.Current() == pgtest.Embedded {
+	if !pgtest.Served() {
 		return 15 * time.Second
 	}
 	return 900 * time.Millisecond
@@ -141,7 +141,7 @@ func leasing(t *testing.T) *bundle { return open(t, Config{Dir: t.TempDir(), Lea
 
 // soon is how much later than it should something may happen in real time.
 func soon() time.Duration {
-	if pgtest.Current() == pgtest.Embedded {
+	if !pgtest.Served() {
 		return 0
 	}
 	return 5 * time.Second

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"saaf"
+	"saaf/phoneblock"
 )
 
 // CheckpointFrom reads the first checkpoint from a number on; its own number is 0
@@ -62,16 +63,25 @@ type LeadEntry struct {
 // given lead, a page at a time.
 func (s *Store) LeadEntries(ctx context.Context, campaign saaf.CampaignID, above saaf.LeadID) (list []LeadEntry, err error) {
 	const leadPage = 5000
-	const sqlLeadEntries = `
-		SELECT id, phone, reason, first_entry, last_entry
-		  FROM leads WHERE campaign_id = $1 AND id > $2 ORDER BY id LIMIT $3`
+	const (
+		leadEntries    = `SELECT id, phone, reason, first_entry, last_entry FROM leads WHERE campaign_id = $1`
+		sqlLeadEntries = leadEntries + ` AND id > $2 ORDER BY id LIMIT $3`
+		sqlEntriesOf   = leadEntries + ` AND id = ANY($2) ORDER BY id`
+	)
 	err = s.read(ctx, func(conn session) error {
 		list = nil
-		return conn.query(sqlLeadEntries, func(r row) error {
+		keep := func(r row) error {
 			list = append(list, LeadEntry{Lead: saaf.LeadID(r.int64()), Phone: saaf.Phone(r.int64()), Reason: saaf.VerdictReason(r.int64()),
 				First: saaf.EntryID(r.int64()), Last: saaf.EntryID(r.int64())})
 			return nil
-		}, campaign, above, leadPage)
+		}
+		return amongBlocks(conn, func(blocks blockReader) error {
+			return candidates(blocks, campaign, question{states: phoneblock.Every, above: above}, leadPage, func(ids []int64) (bool, error) {
+				return false, conn.query(sqlEntriesOf, keep, campaign, ids)
+			})
+		}, func() error {
+			return conn.query(sqlLeadEntries, keep, campaign, above, leadPage)
+		})
 	})
 	return list, wrap("read the entries of leads", err)
 }

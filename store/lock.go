@@ -52,6 +52,13 @@ func holds(path string) bool {
 	})
 }
 
+// holdsServeLock reports whether this process holds the serve lock of a directory.
+func holdsServeLock(dir string) bool {
+	held.Lock()
+	defer held.Unlock()
+	return holds(filepath.Join(dir, lockName))
+}
+
 // LockServe takes the serve lock of the directory, which is created when it is
 // missing. It returns a [*LockedError] when a server holds it.
 func LockServe(dir string) (*ServeLock, error) {

@@ -21,7 +21,7 @@ func oldStore(t *testing.T) (dir string, conn sqliteConn) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn = sqliteConn{raw}
+	conn = sqliteConn{Conn: raw}
 	list, err := loadMigrations()
 	if err == nil {
 		err = migrateTo(conn, list[:1])
@@ -87,7 +87,7 @@ func TestMigrateOldStore(t *testing.T) {
 				t.Fatalf("the old store has nothing left of a row that was deleted: this test would see nothing, %v", err)
 			}
 
-			b := open(t, Config{Dir: dir})
+			b := open(t, Config{Dir: dir, Uniqueness: ByBlocks})
 			b.tenant = tenant
 			for _, c := range []saaf.CampaignID{campaign, empty, other} {
 				b.checkCounts(c)

@@ -26,7 +26,7 @@ var movedTables = []movedTable{
 	{"campaigns", []string{"id"}},
 	{"campaign_counts", []string{"campaign_id", "slot"}},
 	{"campaign_changes", []string{"campaign_id", "activation"}},
-	{"leads", []string{"campaign_id", "id"}},
+	{"leads", []string{"id"}},
 	{"snapshots", []string{"id"}},
 	{"snapshot_files", []string{"snapshot_id", "seq"}},
 	{"activations", []string{"seq"}},
@@ -40,14 +40,17 @@ var movedTables = []movedTable{
 
 // notMoved are the tables that are not moved, with the reason.
 var notMoved = map[string]string{
-	"schema_migrations": "of the engine",
-	"deployment":        "one row, which is there: see copyDeployment",
-	"servers":           "none runs",
-	"nodes":             "of PostgreSQL; its floors are raised above all ids",
-	"leases":            "nobody holds one",
-	"key_usage":         "of a minute that is over",
-	"snapshot_blocks":   "an embedded store has none: files are published from its directory",
-	"snapshot_uploads":  "an embedded store has none: files are published from its directory",
+	"schema_migrations":    "of the engine",
+	"deployment":           "one row, which is there: see copyDeployment",
+	"servers":              "none runs",
+	"nodes":                "of PostgreSQL; its floors are raised above all ids",
+	"lead_blocks":          "PostgreSQL has an index in their place",
+	"lead_block_heads":     "PostgreSQL has an index in their place",
+	"lead_block_externals": "PostgreSQL has an index in their place",
+	"leases":               "nobody holds one",
+	"key_usage":            "of a minute that is over",
+	"snapshot_blocks":      "an embedded store has none: files are published from its directory",
+	"snapshot_uploads":     "an embedded store has none: files are published from its directory",
 }
 
 // column is a column of a table in the target.
@@ -202,7 +205,7 @@ func sizeOf(v any) int {
 }
 
 // notCopied are the columns of deployment that are of one side alone.
-var notCopied = []string{"one", "moving", "moved_to", "moved_at", "spread_seq"}
+var notCopied = []string{"one", "moving", "moved_to", "moved_at", "spread_seq", "packed", "roster_seq"}
 
 // copyDeployment copies what stands in the one row, and has ids go on above all that
 // are there. In an embedded store every change of the opt-out lists has reached all leads.

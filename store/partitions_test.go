@@ -183,7 +183,7 @@ func TestPartitions(t *testing.T) {
 		}
 		look(s.at, s.name, s.sql)
 	}
-	everyLeadsQuery(b, func(_ LeadFilter, sql string, _ []any) { look("leads_read.go", "leadsQuery", sql) })
+	everyLeadsQuery(b, nil, func(_ LeadFilter, sql string, _ []any) { look("leads_read.go", "leadsQuery", sql) })
 	for name := range fanOuts {
 		if !used[name] {
 			t.Errorf("%s need not be a statement that asks every partition", name)

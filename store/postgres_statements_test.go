@@ -49,7 +49,7 @@ func TestPostgresTakesEveryStatement(t *testing.T) {
 			look(s.at, s.name, s.sql)
 		}
 	}
-	everyLeadsQuery(b, func(_ LeadFilter, sql string, _ []any) { look("leads_read.go", "leadsQuery", sql) })
+	everyLeadsQuery(b, nil, func(_ LeadFilter, sql string, _ []any) { look("leads_read.go", "leadsQuery", sql) })
 	everySuppressionsQuery(b, func(sql string, _ []any) { look("suppressions.go", "suppressionsQuery", sql) })
 	if looked < 100 {
 		t.Errorf("only %d statements were looked at", looked)

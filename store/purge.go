@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"saaf"
+	"saaf/phoneblock"
 )
 
 // purgeChunk is how many leads of a deleted campaign go in one transaction:
@@ -100,7 +101,14 @@ func (s *Store) purgeCampaign(ctx context.Context, l Lease, id saaf.CampaignID) 
 			if err := t.fenced(l); err != nil {
 				return err
 			}
-			if n, err = t.exec(sqlPurgeLeads, id, purgeChunk); err != nil || n > 0 {
+			err = amongBlocks(t.conn, func(blocks blockReader) error {
+				n, err = t.purgeBlocks(blocks, id)
+				return err
+			}, func() error {
+				n, err = t.exec(sqlPurgeLeads, id, purgeChunk)
+				return err
+			})
+			if err != nil || n > 0 {
 				return err
 			}
 			for _, sql := range []string{
@@ -118,4 +126,39 @@ func (s *Store) purgeCampaign(ctx context.Context, l Lease, id saaf.CampaignID) 
 			return err
 		}
 	}
+}
+
+// purgeBlocks removes the next blocks of a deleted campaign with their leads. What is
+// left of the blocks is what is still to do.
+func (t *tx) purgeBlocks(blocks blockReader, campaign saaf.CampaignID) (n int, err error) {
+	const (
+		sqlPurgePacked    = `DELETE FROM leads WHERE campaign_id = $1 AND id = ANY($2)`
+		sqlPurgeBlocks    = `DELETE FROM lead_blocks WHERE campaign_id = $1 AND block <= $2`
+		sqlPurgeHeads     = `DELETE FROM lead_block_heads WHERE campaign_id = $1 AND block <= $2`
+		sqlPurgeExternals = `DELETE FROM lead_block_externals WHERE campaign_id = $1 AND block <= $2`
+		sqlNextBlocks     = `SELECT block, body FROM lead_blocks WHERE campaign_id = $1 ORDER BY block LIMIT $2`
+		atOnce            = 4
+	)
+	var ids []int64
+	last := int64(0)
+	err = blocks.query(sqlNextBlocks, func(r row) error {
+		last = r.int64()
+		b, err := phoneblock.Parse(r.bytes())
+		for _, e := range b.Entries(nil) {
+			ids = append(ids, int64(e.ID))
+		}
+		return damaged(campaign, uint32(last), err)
+	}, campaign, atOnce)
+	if err != nil || last == 0 {
+		return 0, err
+	}
+	if _, err := t.exec(sqlPurgePacked, campaign, ids); err != nil {
+		return 0, err
+	}
+	for _, sql := range []string{sqlPurgeBlocks, sqlPurgeHeads, sqlPurgeExternals} {
+		if _, err := t.exec(sql, campaign, last); err != nil {
+			return 0, err
+		}
+	}
+	return max(1, len(ids)), nil
 }

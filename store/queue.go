@@ -13,6 +13,10 @@ import (
 // ones would make single pushes wait longer without making bulk any faster.
 const maxGroupRows = 4000
 
+// mixedGroupRows is the same where small jobs are among them: they wait for the whole
+// transaction.
+const mixedGroupRows = 1000
+
 // smallRows is up to how many rows a job counts as small.
 const smallRows = 8
 
@@ -209,12 +213,12 @@ func (q *queue) next(of lane) []*job {
 		l.wake.Wait()
 	}
 	var group []*job
-	rows := 0
+	rows, limit := 0, maxGroupRows
 	take := func(j *job) bool {
 		if barred(j) {
 			return false
 		}
-		if rows >= maxGroupRows || q.apart && len(group) > 0 && !together(group[0].of, j.of) {
+		if rows >= limit || q.apart && len(group) > 0 && !together(group[0].of, j.of) {
 			return false
 		}
 		group = append(group, j)
@@ -222,6 +226,9 @@ func (q *queue) next(of lane) []*job {
 		return true
 	}
 	l.small = slices.DeleteFunc(l.small, take)
+	if len(group) > 0 {
+		limit = max(mixedGroupRows, rows+1) // one bulk job goes along however many small ones there are
+	}
 	l.bulk = slices.DeleteFunc(l.bulk, func(j *job) bool {
 		taken := take(j)
 		if taken {

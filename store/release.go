@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"saaf"
+	"saaf/phoneblock"
 )
 
 // Released is what became of held leads that were to be freed.
@@ -11,6 +12,8 @@ type Released struct {
 	Released     int // pending and clean since
 	StillBlocked int // found blocked again, or nothing answered: not freed
 }
+
+var heldStates = phoneblock.Where(func(s saaf.LeadStatus, _ saaf.VerdictReason) bool { return s == saaf.LeadHeld })
 
 // HeldLeads lists held leads of a campaign by id, from above the given one, at most
 // limit of them.
@@ -20,13 +23,16 @@ func (s *Store) HeldLeads(ctx context.Context, tenant saaf.TenantID, campaign sa
 		 WHERE l.campaign_id = $1 AND l.id > $2 AND l.status = $3
 		   AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = $1 AND c.tenant_id = $4 AND c.deleted_at IS NULL)
 		 ORDER BY l.id LIMIT $5`
-	err = s.read(ctx, func(conn session) error {
-		list = nil
-		return conn.query(sqlHeldLeads, func(r row) error {
-			list = append(list, scanUnfinished(r))
-			return nil
-		}, campaign, above, saaf.LeadHeld, tenant, limit)
-	})
+	list, err = s.inStates(ctx, campaign, heldStates, above, limit, sqlHeldLeads, campaign, above, saaf.LeadHeld, tenant, limit)
+	if err == nil && len(list) > 0 { // blocks do not know whose they are
+		err = s.read(ctx, func(conn session) error {
+			owned, err := ownedCampaign(conn, tenant, campaign)
+			if !owned {
+				list = nil
+			}
+			return err
+		})
+	}
 	return list, wrap("held leads", err)
 }
 

@@ -37,12 +37,12 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
-	if parallel := flag.Lookup("test.parallel"); pgtest.Current() != pgtest.Embedded && parallel.Value.String() == parallel.DefValue {
+	if parallel := flag.Lookup("test.parallel"); pgtest.Served() && parallel.Value.String() == parallel.DefValue {
 		_ = flag.Set("test.parallel", "4") // they wait for a server most of the time
 	}
 	pgtest.Only(pgtest.Postgres, onPostgres)
 	pgtest.Only(pgtest.Partitioned, onPartitions)
-	os.Exit(pgtest.RunOn(m, embeddedOnly, pgtest.Postgres, pgtest.Partitioned))
+	os.Exit(pgtest.RunOn(m, embeddedOnly, pgtest.Indexed, pgtest.Postgres, pgtest.Partitioned))
 }
 
 // tester is what tests, benchmarks and checks of rapid have in common.
@@ -60,6 +60,7 @@ type tester interface {
 type bundle struct {
 	*Store
 	t        tester
+	tampered bool // leads were changed behind the back of the store
 	dir      string
 	ctx      context.Context
 	tenant   saaf.TenantID
@@ -112,6 +113,7 @@ func openIdleAt(t tester, cfg Config) *bundle {
 	b := &bundle{Store: s, t: t, dir: cfg.Dir, ctx: t.Context(), clock: clockOf(t)}
 	b.stop = func() {
 		b.stop = func() {}
+		b.checkBlocks()
 		if err := s.Close(); err != nil {
 			t.Errorf("close: %v", err)
 		}
@@ -222,21 +224,31 @@ func (b *bundle) activate(date saaf.Date) saaf.SnapshotRef {
 func (b *bundle) force(campaign saaf.CampaignID, id saaf.LeadID, status saaf.LeadStatus, v saaf.Verdict) {
 	b.t.Helper()
 	b.must(b.write(b.ctx, everything, 0, func(x *tx) error {
-		err := x.conn.query(`SELECT status, reason FROM leads WHERE campaign_id = $1 AND id = $2`, func(r row) error {
-			x.count(campaign, saaf.LeadStatus(r.int64()), saaf.VerdictReason(r.int64()), -1)
+		m := &move{status: status, reason: v.Reason, verdict: v}
+		err := x.conn.query(`SELECT id, phone, status, reason FROM leads WHERE campaign_id = $1 AND id = $2`, func(r row) error {
+			m.was = scanUnfinished(r)
 			return nil
 		}, campaign, id)
 		if err != nil {
 			return err
 		}
+		x.count(campaign, m.was.Status, m.was.Reason, -1)
 		x.count(campaign, status, v.Reason, 1)
-		n, err := x.exec(`UPDATE leads SET status = $1, reason = $2, snapshot_id = $3, checked_at = $4 WHERE campaign_id = $5 AND id = $6`,
-			status, v.Reason, v.Snapshot.ID, v.CheckedAt, campaign, id)
-		if err == nil && n != 1 {
-			err = fmt.Errorf("%d leads have the id %s", n, id)
-		}
-		return err
+		return x.overwrite(campaign, m)
 	}))
+}
+
+// overwrite gives a lead a status and a finding, and nothing else.
+func (t *tx) overwrite(campaign saaf.CampaignID, m *move) error {
+	n, err := t.exec(`UPDATE leads SET status = $1, reason = $2, snapshot_id = $3, checked_at = $4 WHERE campaign_id = $5 AND id = $6`,
+		m.status, m.reason, m.verdict.Snapshot.ID, m.verdict.CheckedAt, campaign, m.was.ID)
+	if err == nil && n != 1 {
+		err = fmt.Errorf("%d leads have the id %s", n, m.was.ID)
+	}
+	if link, ok := t.conn.(*sqliteLink); ok && err == nil {
+		err = link.restate(campaign, m)
+	}
+	return err
 }
 
 // all reads the leads of a campaign of the tenant, oldest first.
@@ -301,6 +313,31 @@ func (b *bundle) checkCounts(campaign saaf.CampaignID) {
 		}, campaign)
 	}))
 	b.equal(fmt.Sprintf("counts of %s (counted, kept)", campaign), counted, kept)
+}
+
+// checkBlocks checks at the end of every test that blocks, leads and memory agree.
+func (b *bundle) checkBlocks() {
+	b.t.Helper()
+	if _, ok := b.engine.(*embedded); !ok || b.tampered {
+		return
+	}
+	var campaigns []saaf.CampaignID
+	ctx := context.WithoutCancel(b.ctx)
+	err := b.Store.read(ctx, func(conn session) error {
+		return conn.query(`SELECT id FROM campaigns WHERE deleted_at IS NULL`, func(r row) error {
+			campaigns = append(campaigns, saaf.CampaignID(r.int64()))
+			return nil
+		})
+	})
+	if err != nil {
+		b.t.Errorf("blocks: %v", err)
+	}
+	for _, c := range campaigns {
+		faults, _, err := b.VerifyBlocks(ctx, c)
+		if err != nil || len(faults) > 0 {
+			b.t.Errorf("blocks of %s: %+v, %v", c, faults, err)
+		}
+	}
 }
 
 // equal compares two values.
@@ -409,7 +446,10 @@ var databases struct {
 
 // onEngine lets a configuration name a database of the engine that the tests run on.
 func onEngine(t tester, cfg *Config) {
-	if pgtest.Current() != pgtest.Embedded {
+	if pgtest.Current() == pgtest.Indexed && cfg.Uniqueness == AsItIs {
+		cfg.Uniqueness = ByIndex
+	}
+	if pgtest.Served() {
 		cfg.URL = databaseOf(t, cfg.Dir)
 		if cfg.Writers == 0 {
 			cfg.Writers = 2

@@ -40,6 +40,8 @@ var exceptions = map[string]string{
 	"sqlBusyCampaigns":    "how much a transaction may do is for the good of everybody",
 	"sqlDeletedCampaigns": "the purge works for everybody",
 	"sqlCampaignsThere":   "a barrier waits for the pushes of everybody",
+	"sqlAnyLead":          "looks whether the store has leads",
+	"sqlLeadsToPack":      "makes the blocks of everybody",
 	"sqlGauges":           "counts over the whole deployment, for /metrics",
 	"sqlCountOptOuts":     "counts over the whole deployment, for /metrics",
 	"leadsQuery":          "the head of a statement that where puts together: TestLeadStatements",
@@ -220,7 +222,7 @@ func (b *bundle) plan(sql string, args ...any) (steps []string) {
 	raw, err := b.embedded().readers.Take(b.ctx)
 	b.must(err)
 	defer b.embedded().readers.Put(raw)
-	b.must(sqliteConn{raw}.query("EXPLAIN QUERY PLAN "+sql, func(r row) error {
+	b.must(sqliteConn{Conn: raw}.query("EXPLAIN QUERY PLAN "+sql, func(r row) error {
 		_, _, _ = r.int64(), r.int64(), r.int64()
 		steps = append(steps, r.text())
 		return nil
@@ -244,13 +246,25 @@ func (b *bundle) noScan(name, sql string, args ...any) (plan string) {
 // No statement over leads or campaigns of one owner walks a whole table or sorts.
 func TestNoStatementWalksATable(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
+	for _, how := range []Uniqueness{ByIndex, ByBlocks} {
+		testNoStatementWalksATable(t, how)
+	}
+}
+
+func testNoStatementWalksATable(t *testing.T, how Uniqueness) {
+	b := setupWith(t, Config{Uniqueness: how})
 	wide := []string{"sqlBusyCampaigns", "sqlUnfinished", "sqlUnchecked", "sqlDeletedCampaigns", "sqlCampaignsThere", "sqlKeys", "sqlHighestID", "leadsQuery",
 		"sqlAllCampaigns", "suppressionsQuery", "sqlCountOptOuts",
 		"sqlUnfinishedErasures", // over an index of nothing else
 		"sqlEveryonesCampaigns",
 		"sqlInsertLeads", "sqlMoveLeads", // PostgreSQL alone runs them
-		"sqlGauges", // one row for each campaign and import
+		"sqlGauges",      // one row for each campaign and import
+		"sqlLeadsToPack", // all leads, once
+		"sqlAnyLead",     // the first one
+	}
+	if how == ByBlocks { // what blocks are asked instead
+		wide = append(wide, "sqlUnfinishedLeads", "sqlUncheckedLeads", "sqlAgedLeads", "sqlCountAged", "sqlHeldLeads", "sqlLeadsByPhone",
+			"leadEntries", "sqlLeadEntries", "sqlPurgeLeads", "sqlSuppressedLeadsOf", "sqlInsertOnce")
 	}
 	checked := 0
 	for _, s := range statements(t) {
@@ -269,7 +283,7 @@ func TestNoStatementWalksATable(t *testing.T) {
 	if checked < 12 {
 		t.Errorf("only %d statements were looked at", checked)
 	}
-	if steps := b.plan(sqlSuppressedLeadsOf, 1, 1); len(steps) != 1 || !strings.Contains(steps[0], "leads_suppressed") {
+	if steps := b.plan(sqlSuppressedLeadsOf, 1, 1); how == ByIndex && (len(steps) != 1 || !strings.Contains(steps[0], "leads_suppressed")) {
 		t.Errorf("the suppressed leads of a campaign are found by %q", steps)
 	}
 	if steps := b.plan(`SELECT id FROM leads WHERE reason = $1`, 1); len(steps) != 1 || !strings.HasPrefix(steps[0], "SCAN leads") {
@@ -281,8 +295,18 @@ func TestNoStatementWalksATable(t *testing.T) {
 // they are, it names tenant and campaign and walks no more than the campaign.
 func TestLeadStatements(t *testing.T) {
 	t.Parallel()
-	b := setup(t)
-	everyLeadsQuery(b, func(f LeadFilter, sql string, args []any) {
+	for _, how := range []Uniqueness{ByIndex, ByBlocks} {
+		testLeadStatements(t, how)
+	}
+}
+
+func testLeadStatements(t *testing.T, how Uniqueness) {
+	b := setupWith(t, Config{Uniqueness: how})
+	var among []int64
+	if how == ByBlocks {
+		among = []int64{1, 2}
+	}
+	everyLeadsQuery(b, among, func(f LeadFilter, sql string, args []any) {
 		for _, v := range violations(sql) {
 			t.Errorf("%s\n%s", v, sql)
 		}
@@ -293,10 +317,14 @@ func TestLeadStatements(t *testing.T) {
 		if n := strings.Count(sql, "$"); n != len(args) {
 			t.Errorf("%d arguments for %d parameters: %s", len(args), n, sql)
 		}
-		steps := b.noScan("list", sql, args...)
-		want := "USING INDEX leads_campaign (campaign_id=?"
-		if f.Phone != nil {
-			want = "USING INDEX leads_phone (campaign_id=? AND phone=?"
+		steps := strings.Join(b.plan(sql, args...), "; ")
+		want := "SEARCH l USING INTEGER PRIMARY KEY (rowid=?)" // and the sorting of a page
+		if how == ByIndex {
+			b.noScan("list", sql, args...)
+			want = "USING INDEX leads_campaign (campaign_id=?"
+			if f.Phone != nil {
+				want = "USING INDEX leads_phone (campaign_id=? AND phone=?"
+			}
 		}
 		if !strings.Contains(steps, want) {
 			t.Errorf("plan %q; want it %s:\n%s", steps, want, sql)
@@ -305,7 +333,7 @@ func TestLeadStatements(t *testing.T) {
 }
 
 // everyLeadsQuery goes through the filters and the pairs of filters of a list of leads.
-func everyLeadsQuery(b *bundle, do func(f LeadFilter, sql string, args []any)) {
+func everyLeadsQuery(b *bundle, among []int64, do func(f LeadFilter, sql string, args []any)) {
 	options := append(filterOptions(checkedAt), filterOption{set: func(*LeadFilter) {}})
 	seen := map[string]bool{}
 	for _, below := range []saaf.Cursor{0, 99} {
@@ -314,7 +342,7 @@ func everyLeadsQuery(b *bundle, do func(f LeadFilter, sql string, args []any)) {
 				var f LeadFilter
 				one.set(&f)
 				two.set(&f)
-				sql, args := leadsQuery(b.tenant, b.campaign, f, below, 25)
+				sql, args := leadsQuery(b.tenant, b.campaign, f, below, 25, among)
 				if !seen[sql] {
 					seen[sql] = true
 					do(f, sql, args)

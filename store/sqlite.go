@@ -10,7 +10,10 @@ import (
 )
 
 // sqliteConn is a connection to the embedded database.
-type sqliteConn struct{ *sqlite.Conn }
+type sqliteConn struct {
+	*sqlite.Conn
+	rosters *rosters // of the process, nil without
+}
 
 func (c sqliteConn) query(sql string, scan func(row) error, args ...any) (err error) {
 	stmt, err := c.Prepare(sqliteDialect(sql))

@@ -4,13 +4,16 @@ import (
 	"zombiezen.com/go/sqlite"
 
 	"saaf"
+	"saaf/phoneblock"
 )
 
 const sqlInsertLead = `
 	INSERT INTO leads (campaign_id, id, phone, name, email, external_id, metadata,
 	  status, attempts, reason, snapshot_id, checked_at, created_at, updated_at, first_entry)
-	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $12, $13)
-	ON CONFLICT (campaign_id, phone) DO NOTHING`
+	VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 0, $9, $10, $11, $12, $12, $13)`
+
+// sqlInsertOnce leaves it to the unique index whether the phone is new.
+const sqlInsertOnce = sqlInsertLead + ` ON CONFLICT (campaign_id, phone) DO NOTHING`
 
 // insertLead binds directly rather than through query: this is the loop that
 // limits the product.
@@ -55,33 +58,75 @@ func bindText(stmt *sqlite.Stmt, i int, s *string) {
 	stmt.BindText(i, *s)
 }
 
-func (c sqliteConn) addLeads(t *tx, campaign saaf.CampaignID, leads []*NewLead) error {
-	stmt, err := c.Prepare(sqlInsertLead)
+func (l *sqliteLink) addLeads(t *tx, campaign saaf.CampaignID, leads []*NewLead) error {
+	if l.packed {
+		return l.appendLeads(t, campaign, leads)
+	}
+	stmt, err := l.Prepare(sqlInsertOnce)
 	if err != nil {
 		return err
 	}
 	at := t.now.UnixMilli()
-	for _, l := range leads {
-		added, err := c.insertLead(stmt, at, campaign, l)
+	for _, lead := range leads {
+		added, err := l.insertLead(stmt, at, campaign, lead)
 		if err != nil {
 			return err
 		}
-		l.Duplicate = !added
+		lead.Duplicate = !added
 	}
 	return nil
 }
 
-func (c sqliteConn) moveLeads(t *tx, campaign saaf.CampaignID, moves []*move) error {
+// appendLeads adds leads whose phones the roster of the campaign does not have.
+func (l *sqliteLink) appendLeads(t *tx, campaign saaf.CampaignID, leads []*NewLead) error {
+	w, err := l.workOn(campaign)
+	if err != nil {
+		return err
+	}
+	stmt, err := l.Prepare(sqlInsertLead)
+	if err != nil {
+		return err
+	}
+	at := t.now.UnixMilli()
+	for _, lead := range leads {
+		if lead.Duplicate = w.holds(lead.Phone); lead.Duplicate {
+			continue
+		}
+		// Another process may have made ids that are ahead.
+		if o := w.blocks[w.last]; o != nil && lead.ID <= o.Last() {
+			t.ids.Above(int64(o.Last()))
+			lead.made = saaf.LeadID(t.ids.Next())
+			lead.ID = lead.made
+		}
+		if _, err := l.insertLead(stmt, at, campaign, lead); err != nil {
+			return err
+		}
+		w.append(phoneblock.Addition{
+			ID: lead.ID, Phone: lead.Phone, State: phoneblock.Of(lead.Status(), lead.Verdict.Reason), Created: at,
+			Checked: lead.Verdict.CheckedAt.UnixMilli(), Unfounded: lead.Verdict.Snapshot.ID == 0,
+		})
+		if lead.Input.ExternalID != nil {
+			w.outsideOf(*lead.Input.ExternalID)
+		}
+	}
+	return nil
+}
+
+func (l *sqliteLink) moveLeads(t *tx, campaign saaf.CampaignID, moves []*move) error {
 	const sqlMoveLead = `
 		UPDATE leads SET status = $1, reason = $2, snapshot_id = $3, checked_at = $4, updated_at = $5, last_entry = $6
 		 WHERE campaign_id = $7 AND id = $8 AND status = $9 AND reason = $10`
 	for _, m := range moves {
-		n, err := c.exec(sqlMoveLead, m.status, m.reason, m.verdict.Snapshot.ID, m.verdict.CheckedAt, t.now, m.entry,
+		n, err := l.exec(sqlMoveLead, m.status, m.reason, m.verdict.Snapshot.ID, m.verdict.CheckedAt, t.now, m.entry,
 			campaign, m.was.ID, m.was.Status, m.was.Reason)
 		if err != nil {
 			return err
 		}
-		m.moved = n > 0
+		if m.moved = n > 0; m.moved {
+			if err := l.restate(campaign, m); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

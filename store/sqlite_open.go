@@ -26,6 +26,7 @@ type embedded struct {
 	path    string
 	readers *sqlitex.Pool
 	conn    sqliteConn // the writer's; only run uses it after Open
+	rosters *rosters
 
 	finishLog atomic.Bool // set by RunWriteBack: the writer has the rest of the log written back
 }
@@ -47,6 +48,11 @@ func openSQLite(ctx context.Context, s *Store) error {
 		return fmt.Errorf("open store %s: %w", path, err)
 	}
 	e := &embedded{store: s, path: path, conn: conn}
+	e.rosters = &rosters{
+		limit: s.cfg.PhoneMemory, maxWaiting: s.cfg.QueueLeads, load: e.loadRoster,
+		of: make(map[saaf.CampaignID]*roster),
+	}
+	e.conn.rosters = e.rosters
 	s.engine = e
 	if err := e.prepare(ctx); err != nil {
 		return fmt.Errorf("open store %s: %w", path, interrupted(ctx, err))
@@ -59,6 +65,9 @@ func (e *embedded) prepare(ctx context.Context) error {
 	e.conn.SetInterrupt(ctx.Done())
 	defer e.conn.SetInterrupt(nil)
 	if err := migrate(e.conn); err != nil {
+		return err
+	}
+	if err := e.settle(e.conn, s.cfg.Uniqueness); err != nil {
 		return err
 	}
 	floor, err := highestID(e.conn)
@@ -97,7 +106,7 @@ func (e *embedded) read(ctx context.Context, fn func(session) error) error {
 		return err
 	}
 	defer e.readers.Put(conn)
-	return fn(sqliteConn{conn})
+	return fn(sqliteConn{conn, e.rosters})
 }
 
 func (e *embedded) glance(ctx context.Context, fn func(session) error) error { return e.read(ctx, fn) }
@@ -114,7 +123,8 @@ func (e *embedded) close() error {
 
 // run is the one writer.
 func (e *embedded) run(ctx context.Context) error {
-	w := &writer{store: e.store, link: e.conn, named: make(map[saaf.SnapshotID]*saaf.EntrySnapshot)}
+	link := &sqliteLink{sqliteConn: e.conn, exclusive: holdsServeLock(e.store.cfg.Dir)}
+	w := &writer{store: e.store, link: link, named: make(map[saaf.SnapshotID]*saaf.EntrySnapshot)}
 	for {
 		group := e.store.queue.next(ofCampaigns)
 		if group == nil {
@@ -166,7 +176,7 @@ func openConn(ctx context.Context, path string, flags sqlite.OpenFlags) (sqliteC
 	if err != nil {
 		return sqliteConn{}, errors.Join(err, conn.Close())
 	}
-	return sqliteConn{conn}, nil
+	return sqliteConn{Conn: conn}, nil
 }
 
 // tune sets what every connection needs. An administrative process with

@@ -65,6 +65,14 @@ type Config struct {
 	// [Store.Leased].
 	LeaseTTL time.Duration
 
+	// Uniqueness is how the embedded store keeps a phone once in a campaign.
+	Uniqueness Uniqueness
+
+	// PhoneMemory is how many bytes the phones of campaigns may take in memory, default
+	// 512 MB: those that were pushed to the longest time ago are dropped, and read again
+	// when leads come in. A lead takes 10 to 12.
+	PhoneMemory int64
+
 	halfMoved bool // open what is being moved, see [Move]
 
 	// QueueSingles and QueueLeads bound what waits for the writers: requests of a
@@ -98,6 +106,9 @@ func (c *Config) setDefaults() {
 	}
 	if c.idleFor <= 0 {
 		c.idleFor = idleLimit
+	}
+	if c.PhoneMemory <= 0 {
+		c.PhoneMemory = 512 << 20
 	}
 	if c.QueueSingles <= 0 {
 		c.QueueSingles = 4096
@@ -138,6 +149,9 @@ type engine interface {
 	setUp(ctx context.Context, fn func(session) error) error
 	// run writes what is queued until the queue has ended.
 	run(ctx context.Context) error
+	// admit makes ready for a push of so many leads to a campaign, and returns what is
+	// called when it was answered. When too many wait it is Unavailable.
+	admit(ctx context.Context, campaign saaf.CampaignID, rows int) (leave func(), err error)
 	// shared reports whether transactions run beside each other.
 	shared() bool
 	// clock is the time by which processes on one database judge each other, in

@@ -73,7 +73,10 @@ func (t *tx) flush() error {
 	if err := t.flushChanges(); err != nil {
 		return err
 	}
-	return t.flushLedger()
+	if err := t.flushLedger(); err != nil {
+		return err
+	}
+	return t.conn.flush()
 }
 
 // runAll runs the jobs of a group and notes each one's error. It returns the

@@ -15,10 +15,16 @@ type link interface {
 	begin(ctx context.Context, of scope) error
 	// later queues a statement for the end of the transaction.
 	later(sql string, args ...any) error
+	// flush writes what is to be written at the end of the transaction.
+	flush() error
 	commit() error
 	rollback() error
+	// ready is called before leads are added to a campaign, errCold when they cannot be.
+	ready(campaign saaf.CampaignID) error
 	addLeads(t *tx, campaign saaf.CampaignID, leads []*NewLead) error
 	moveLeads(t *tx, campaign saaf.CampaignID, moves []*move) error
+	// forgetLead follows the deletion of a lead.
+	forgetLead(campaign saaf.CampaignID, lead UnfinishedLead) error
 	failure(error) failure
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"saaf"
+	"saaf/phoneblock"
 )
 
 // commits is how many transactions there were. On the embedded engine that is how many
@@ -425,10 +426,11 @@ func TestBarrierWaitsForSmallJobs(t *testing.T) {
 func TestWriteLockOfAnotherProcess(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	b.tampered = true // the other process does not count
 	other := b.connect()
 	wait := func(patience time.Duration) {
 		b.must(b.write(t.Context(), everything, 0, func(x *tx) error {
-			x.conn.(sqliteConn).SetBusyTimeout(patience)
+			x.conn.(*sqliteLink).SetBusyTimeout(patience)
 			return nil
 		}))
 	}
@@ -456,6 +458,9 @@ func TestWriteLockOfAnotherProcess(t *testing.T) {
 	_, err := other.exec(`INSERT INTO leads (campaign_id, id, phone, status, attempts, reason, created_at, updated_at)
 		VALUES ($1, 7, $2, 0, 0, 0, 1, 1)`, b.campaign, phone(0))
 	b.must(err)
+	var block phoneblock.Block
+	block.Append(phoneblock.Addition{ID: 7, Phone: phone(0), Created: 1})
+	b.must(writeBlock(other, b.campaign, 1, &block, true))
 	lock("COMMIT")
 	b.must(<-answer)
 	if l := batch.Leads[0]; !l.Duplicate || l.ID != 7 {

@@ -29,8 +29,9 @@ type Bodies struct {
 }
 
 // Read returns the body of a request that must be JSON, and a release function
-// to call when the bytes are no longer used. Any content type but JSON or none
-// is 415.
+// to call once, when the bytes are no longer used: the next request gets their memory, so
+// that whoever keeps some of them for longer must copy them. Any content type but
+// JSON or none is 415.
 func (b *Bodies) Read(r *http.Request) (body []byte, release func(), err error) {
 	if err := requireJSON(r.Header.Get("Content-Type")); err != nil {
 		return nil, nil, err
@@ -43,14 +44,18 @@ func (b *Bodies) Read(r *http.Request) (body []byte, release func(), err error) 
 		return nil, nil, b.tooLarge()
 	}
 	var reserved int64
-	release = func() { b.inFlight.Add(-reserved) }
+	var buf *buffer
+	release = func() {
+		buf.release()
+		b.inFlight.Add(-reserved)
+	}
 	expected := r.ContentLength
 	if expected < 0 {
 		expected = b.Max // it may become as large as any
 	}
 	// Memory is taken as bytes arrive: a caller that announces much and sends
 	// nothing must not keep others out.
-	body, err = b.readAll(r.Body, expected, func(n int64) error {
+	body, buf, err = b.readAll(r.Body, expected, func(n int64) error {
 		if b.inFlight.Add(n) > b.MaxInFlight {
 			b.inFlight.Add(-n)
 			return &saaf.Error{Code: saaf.Unavailable, Word: "overloaded", RetryAfter: time.Second,
@@ -70,32 +75,36 @@ func (b *Bodies) Read(r *http.Request) (body []byte, release func(), err error) 
 const firstRead = 64 << 10
 
 // readAll reads a body of at most the expected length, and asks reserve before it
-// makes room for more of it.
-func (b *Bodies) readAll(r io.Reader, expected int64, reserve func(int64) error) ([]byte, error) {
-	var body []byte
+// makes room for more of it. The buffer is what the body lies in, also after an error,
+// nil for none.
+func (b *Bodies) readAll(r io.Reader, expected int64, reserve func(int64) error) (body []byte, buf *buffer, err error) {
 	var probe [1]byte
+	room := int64(0) // that is reserved
 	for {
 		into := probe[:]
-		if room := int64(cap(body)); int64(len(body)) < room || room < expected {
+		if int64(len(body)) < room || room < expected {
 			if int64(len(body)) == room {
 				larger := min(expected, max(firstRead, 2*room))
 				if err := reserve(larger - room); err != nil {
-					return nil, err
+					return nil, buf, err
 				}
-				body = append(make([]byte, 0, larger), body...)
+				old := buf
+				buf, room = newBuffer(int(larger)), larger
+				body = buf.bytes[:copy(buf.bytes, body)]
+				old.release()
 			}
-			into = body[len(body):cap(body)]
+			into = body[len(body):room]
 		}
 		n, err := r.Read(into)
 		if n > 0 && &into[0] == &probe[0] {
-			return nil, b.tooLarge() // what was expected is there, and more comes
+			return nil, buf, b.tooLarge() // what was expected is there, and more comes
 		}
 		body = body[:len(body)+n]
 		switch {
 		case err == io.EOF:
-			return body, nil
+			return body, buf, nil
 		case err != nil:
-			return nil, unreadable(err)
+			return nil, buf, unreadable(err)
 		}
 	}
 }

@@ -1,8 +1,8 @@
 package web
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"iter"
 	"unicode/utf8"
 
@@ -18,18 +18,29 @@ type Value []byte
 // Parse checks that body is UTF-8 and exactly one JSON value. The Value shares
 // its memory.
 func Parse(body []byte) (Value, error) {
-	if !utf8.Valid(body) {
-		return nil, malformed("The body is not valid UTF-8; encode it as UTF-8 and send it again")
+	var s Scanner
+	s.Reset(body)
+	if v := s.Value(); s.Done() {
+		return v, nil
 	}
-	if !valid(body) {
-		var discard json.RawMessage
-		err := json.Unmarshal(body, &discard)
-		if len(bytes.TrimLeft(body, " \t\r\n")) == 0 {
-			return nil, malformed("The body is empty; send one JSON object")
-		}
-		return nil, malformed("The body is not one JSON value: " + err.Error())
+	return nil, s.Err()
+}
+
+// Err says why a text that was passed to its end, or up to where it is broken, is not
+// one JSON value.
+func (s *Scanner) Err() error {
+	if !utf8.Valid(s.body) {
+		return malformed("The body is not valid UTF-8; encode it as UTF-8 and send it again")
 	}
-	return Value(bytes.Trim(body, " \t\r\n")), nil
+	if skipSpace(s.body, 0) == len(s.body) {
+		return malformed("The body is empty; send one JSON object")
+	}
+	var discard json.RawMessage
+	err := json.Unmarshal(s.body, &discard)
+	if err == nil {
+		return errors.New("a body that is JSON was not read as such")
+	}
+	return malformed("The body is not one JSON value: " + err.Error())
 }
 
 func malformed(msg string) error {
@@ -67,14 +78,10 @@ func (v Value) Text() string {
 		return ""
 	}
 	inner := v[1 : len(v)-1]
-	if bytes.IndexByte(inner, '\\') < 0 {
+	if escaped(inner) < 0 {
 		return string(inner)
 	}
-	var s string
-	if err := json.Unmarshal(v, &s); err != nil {
-		panic("web: a checked string does not decode: " + err.Error())
-	}
-	return s
+	return string(appendUnescaped(nil, inner))
 }
 
 // Members walks an Object in the order of its text, names decoded. A name that
@@ -123,8 +130,10 @@ func (v Value) Elements() iter.Seq[Value] {
 // settings, not for what must come back byte for byte.
 func (v Value) Decode(into any) error { return json.Unmarshal(v, into) }
 
+// skipSpace is the index of what is not white space, from i on.
 func skipSpace(b []byte, i int) int {
-	for i < len(b) && (b[i] == ' ' || b[i] == '\t' || b[i] == '\n' || b[i] == '\r') {
+	const space = 1<<' ' | 1<<'\t' | 1<<'\n' | 1<<'\r'
+	for i < len(b) && b[i] <= ' ' && space>>b[i]&1 != 0 {
 		i++
 	}
 	return i
@@ -161,8 +170,10 @@ func endOfValue(b []byte, i int) int {
 			i++
 		}
 	default:
-		for i < len(b) && !bytes.ContainsRune([]byte(" \t\r\n,]}"), rune(b[i])) {
-			i++
+		for ; i < len(b); i++ {
+			if c := b[i]; c <= ' ' || c == ',' || c == ']' || c == '}' {
+				break
+			}
 		}
 		return i
 	}

@@ -42,6 +42,9 @@ var (
 	suppressionsDesc    = describe("suppressions", "Opt-outs that block, of all tenants and of the deployment.")
 	queueJobsDesc       = describe("store_queue_jobs", "Writes that wait for the store: small ones of up to 8 leads, and bulk.", "size")
 	queueLeadsDesc      = describe("store_queue_bulk_leads", "Leads in the bulk writes that wait for the store.")
+	phoneCampaignsDesc  = describe("store_phone_campaigns", "Campaigns whose phones the embedded store has in memory.")
+	phoneMemoryDesc     = describe("store_phone_memory_bytes", "Memory that the phones of campaigns take in the embedded store.")
+	logBytesDesc        = describe("store_log_bytes", "Size of the write-ahead log of the embedded store.")
 	readableDesc        = describe("store_readable", "1 when the store answered while this was read.")
 	ledgerDesc          = describe("ledger_entries", "Number of the last entry of the ledger.")
 	checkpointDesc      = describe("checkpoint_age_seconds", "Time since the last signed checkpoint of the ledger.")
@@ -69,6 +72,11 @@ func (m *stateMetrics) Collect(out chan<- prometheus.Metric) {
 	gauge(queueJobsDesc, float64(small), "small")
 	gauge(queueJobsDesc, float64(bulk), "bulk")
 	gauge(queueLeadsDesc, float64(leads))
+	if e, ok := m.server.store.EmbeddedGauges(); ok {
+		gauge(phoneCampaignsDesc, float64(e.Campaigns))
+		gauge(phoneMemoryDesc, float64(e.PhoneMemory))
+		gauge(logBytesDesc, float64(e.LogBytes))
+	}
 	g, err := m.count()
 	gauge(readableDesc, oneIf(err == nil))
 	if err != nil {

@@ -25,6 +25,7 @@ type serveCmd struct {
 	RegistryMaxAge  time.Duration `default:"168h" env:"SAAF_REGISTRY_MAX_AGE" placeholder:"DURATION" help:"Age from which the registry no longer answers; at most 168h, 7 days (${default})."`
 	ScrubberConfig  string        `env:"SAAF_SCRUBBER_CONFIG" type:"path" placeholder:"FILE" help:"Configuration of an outside checker that is asked over HTTP, beside the registry or instead of it."`
 	MaxBody         int64         `default:"16777216" env:"SAAF_MAX_BODY" placeholder:"BYTES" help:"Largest request body (${default})."`
+	Uniqueness      string        `default:"blocks" enum:"blocks,index" env:"SAAF_UNIQUENESS" help:"How the embedded store keeps a phone once in a campaign: blocks, whose cost stays the same, or index, a unique index, which they are compared with. A store is changed over when it is started (${default})."`
 	LogFormat       string        `default:"text" enum:"text,json" env:"SAAF_LOG_FORMAT" help:"Log as text or json, on standard error (${default})."`
 	LogLevel        string        `default:"info" enum:"debug,info,warn,error" env:"SAAF_LOG_LEVEL" help:"debug, info, warn or error (${default})."`
 }
@@ -60,6 +61,7 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 	}
 	srv, err := startServer(ctx, serverConfig{
 		DataDir: c.DataDir, Database: db, Listen: c.Listen, Log: log, MaxBody: c.MaxBody,
+		Uniqueness:     store.Uniqueness(c.Uniqueness),
 		Policy:         saaf.PhonePolicy{FixedLines: c.AllowFixedLines},
 		RegistryMaxAge: c.RegistryMaxAge,
 		Program:        program,

@@ -16,10 +16,11 @@ import (
 // Engine is a database that the tests of a package run on.
 type Engine string
 
-// The engines. Partitioned is PostgreSQL with tables that are spread by campaign, as a
-// cluster has them.
+// The engines. Indexed is the embedded one with a unique index in place of its blocks.
+// Partitioned is PostgreSQL with tables that are spread by campaign, as a cluster has them.
 const (
 	Embedded    Engine = "embedded"
+	Indexed     Engine = "indexed"
 	Postgres    Engine = "postgres"
 	Partitioned Engine = "partitioned"
 )
@@ -33,6 +34,9 @@ func Current() Engine {
 	}
 	return Embedded
 }
+
+// Served reports whether the current engine is a database server.
+func Served() bool { return Current() != Embedded && Current() != Indexed }
 
 // Partitions is into how many parts tables are cut on the current engine, 0 for none.
 func Partitions() int {
@@ -64,7 +68,7 @@ func RunOn(m *testing.M, embeddedOnly map[string]string, others ...Engine) int {
 			panic(err)
 		}
 	}
-	if Current() != Embedded && Current() != Citus { // here and not inside a test that has a clock of its own
+	if Served() && Current() != Citus { // here and not inside a test that has a clock of its own
 		if _, err := shared(); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			return 1

@@ -98,7 +98,7 @@ CREATE TABLE deployment (
   activated_at          BIGINT,
   confirmed_snapshot_id BIGINT,
   id_floor              BIGINT NOT NULL -- highest id of rows that are gone
-, id                   BIGINT, activation           BIGINT NOT NULL DEFAULT 0, confirmed_activation BIGINT NOT NULL DEFAULT 0, sweep_activation     BIGINT NOT NULL DEFAULT 0, sweep_above          BIGINT NOT NULL DEFAULT 0, sweep_done           BIGINT NOT NULL DEFAULT 0, sweep_total          BIGINT NOT NULL DEFAULT 0, sweep_changed        BIGINT NOT NULL DEFAULT 0, suppression_seq      BIGINT NOT NULL DEFAULT 0, scrubs               BIGINT NOT NULL DEFAULT 0, pepper_fingerprint   BLOB, public_key           BLOB, spread_seq BIGINT NOT NULL DEFAULT 0, moving TEXT, moved_to TEXT, moved_at BIGINT);
+, id                   BIGINT, activation           BIGINT NOT NULL DEFAULT 0, confirmed_activation BIGINT NOT NULL DEFAULT 0, sweep_activation     BIGINT NOT NULL DEFAULT 0, sweep_above          BIGINT NOT NULL DEFAULT 0, sweep_done           BIGINT NOT NULL DEFAULT 0, sweep_total          BIGINT NOT NULL DEFAULT 0, sweep_changed        BIGINT NOT NULL DEFAULT 0, suppression_seq      BIGINT NOT NULL DEFAULT 0, scrubs               BIGINT NOT NULL DEFAULT 0, pepper_fingerprint   BLOB, public_key           BLOB, spread_seq BIGINT NOT NULL DEFAULT 0, moving TEXT, moved_to TEXT, moved_at BIGINT, packed BIGINT NOT NULL DEFAULT 0, roster_seq BIGINT NOT NULL DEFAULT 0);
 
 CREATE TABLE erasures (
   id           BIGINT NOT NULL PRIMARY KEY,
@@ -125,6 +125,33 @@ CREATE TABLE key_usage (
   PRIMARY KEY (key_id, minute)
 );
 
+CREATE TABLE lead_block_externals (
+  campaign_id BIGINT NOT NULL,
+  block       BIGINT NOT NULL,
+  hashes      BLOB   NOT NULL,
+  PRIMARY KEY (campaign_id, block)
+) WITHOUT ROWID;
+
+CREATE TABLE lead_block_heads (
+  campaign_id BIGINT NOT NULL,
+  first_id    BIGINT NOT NULL, -- the lowest id in it
+  block       BIGINT NOT NULL,
+  states      BIGINT NOT NULL, -- bits of the states that some lead has
+  created_min BIGINT NOT NULL,
+  created_max BIGINT NOT NULL,
+  checked_min BIGINT NOT NULL, -- of leads with a finding of the registry
+  checked_max BIGINT NOT NULL,
+  unfounded   BIGINT NOT NULL, -- 1: some lead was found clean without a snapshot
+  PRIMARY KEY (campaign_id, first_id)
+) WITHOUT ROWID;
+
+CREATE TABLE lead_blocks (
+  campaign_id BIGINT NOT NULL,
+  block       BIGINT NOT NULL,
+  body        BLOB   NOT NULL,
+  PRIMARY KEY (campaign_id, block)
+) WITHOUT ROWID;
+
 CREATE TABLE leads (
   campaign_id BIGINT  NOT NULL,
   id          INTEGER NOT NULL PRIMARY KEY,
@@ -141,12 +168,6 @@ CREATE TABLE leads (
   created_at  BIGINT  NOT NULL,
   updated_at  BIGINT  NOT NULL
 , first_entry BIGINT, last_entry  BIGINT);
-
-CREATE INDEX leads_campaign ON leads (campaign_id, id);
-
-CREATE UNIQUE INDEX leads_phone ON leads (campaign_id, phone);
-
-CREATE INDEX leads_suppressed ON leads (campaign_id, id) WHERE reason = 5;
 
 CREATE TABLE leases (
   name   TEXT   NOT NULL PRIMARY KEY,

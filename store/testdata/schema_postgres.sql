@@ -121,6 +121,8 @@ deployment
   moving text
   moved_to text
   moved_at bigint
+  packed bigint NOT NULL DEFAULT 0
+  roster_seq bigint NOT NULL DEFAULT 0
   CONSTRAINT deployment_one_check CHECK ((one = 1))
   CONSTRAINT deployment_pkey PRIMARY KEY (one)
 
