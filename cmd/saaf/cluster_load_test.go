@@ -104,19 +104,30 @@ func (w *pushed) push(ctx context.Context, api *client.Client, campaign string, 
 func storedLeads(t *testing.T, api *client.Client, campaign string) map[string]client.Lead {
 	t.Helper()
 	stored := make(map[string]client.Lead)
+	err := eachLead(t.Context(), api, campaign, func(l client.Lead) {
+		if _, twice := stored[l.Phone]; twice {
+			t.Errorf("%s is stored twice", l.Phone)
+		}
+		stored[l.Phone] = l
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+// eachLead reads all leads of a campaign.
+func eachLead(ctx context.Context, api *client.Client, campaign string, look func(client.Lead)) error {
 	for cursor := ""; ; {
-		page, err := api.Leads(t.Context(), campaign, url.Values{"limit": {"200"}}, cursor)
+		page, err := api.Leads(ctx, campaign, url.Values{"limit": {"200"}}, cursor)
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
 		for _, l := range page.Items {
-			if _, twice := stored[l.Phone]; twice {
-				t.Errorf("%s is stored twice", l.Phone)
-			}
-			stored[l.Phone] = l
+			look(l)
 		}
 		if cursor = page.Next; cursor == "" {
-			return stored
+			return nil
 		}
 	}
 }

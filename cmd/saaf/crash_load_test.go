@@ -18,6 +18,7 @@ type crashLoad struct {
 	key       string
 	campaigns []string // that last
 	workers   []*crasher
+	url       string // of the server
 }
 
 // crasher is one client. It does one thing after the other, and stops at the first that
@@ -42,13 +43,13 @@ func newCrashLoad(key string, campaigns []string) *crashLoad {
 	return l
 }
 
-// run works on the server at url until it no longer answers. started is called at the first
+// run works on the server until it no longer answers. started is called at the first
 // answer.
-func (l *crashLoad) run(ctx context.Context, url string, started func()) {
+func (l *crashLoad) run(ctx context.Context, started func()) {
 	var once sync.Once
 	var group sync.WaitGroup
 	for _, w := range l.workers {
-		w.api = client.New(url, l.key)
+		w.api = client.New(l.url, l.key)
 		group.Go(func() {
 			for {
 				err := w.step(w, ctx)
@@ -195,6 +196,27 @@ func (w *crasher) eraseAndPush(ctx context.Context) error {
 	}
 	_, err = w.push(ctx, l.campaign(), phone)
 	return err
+}
+
+// eraseNewest erases the newest lead of all, while nothing else goes on, and pushes two more: they
+// must not get its id.
+func (l *crashLoad) eraseNewest(ctx context.Context) error {
+	w := l.workers[0]
+	w.api = client.New(l.url, l.key)
+	phone := w.fresh()
+	if _, err := w.push(ctx, l.campaigns[0], phone); err != nil {
+		return err
+	}
+	if _, err := w.api.Erase(ctx, fmt.Sprint(phone), "asked for it"); err != nil {
+		return err
+	}
+	l.gone(phone)
+	for _, i := range []int{1, 0} { // the blocks of the first campaign still know the id
+		if _, err := w.push(ctx, l.campaigns[i], phone); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // optOutBetween has a person opt out between two pushes.

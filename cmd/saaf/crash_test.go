@@ -117,6 +117,7 @@ func startCrashRun(t *testing.T, binary string) *crashRun {
 		campaigns = append(campaigns, camp.ID)
 	}
 	c.load = newCrashLoad(key, campaigns)
+	c.load.url = c.srv.URL
 	return c
 }
 
@@ -150,7 +151,7 @@ func (c *crashRun) round(t *testing.T, n int) error {
 	started, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)
-		c.load.run(t.Context(), c.srv.URL, func() { close(started) })
+		c.load.run(t.Context(), func() { close(started) })
 	}()
 	<-started
 	within := 300
@@ -170,6 +171,7 @@ func (c *crashRun) round(t *testing.T, n int) error {
 	if err := c.start(); err != nil {
 		return err
 	}
+	c.load.url = c.srv.URL
 	if turns {
 		if err := <-imported; err != nil {
 			return err
@@ -179,7 +181,10 @@ func (c *crashRun) round(t *testing.T, n int) error {
 		c.load.fault("audit verify: %v\n%s", err, out)
 		return nil
 	}
-	return c.checkStored(t)
+	if err := c.checkStored(t); err != nil {
+		return err
+	}
+	return c.load.eraseNewest(t.Context())
 }
 
 // checkStored holds what is stored against what is known.
