@@ -85,9 +85,6 @@ func checksum(order binary.ByteOrder, sum [2]uint32, b []byte) [2]uint32 {
 	return sum
 }
 
-// Commits is how many transactions are in the log.
-func (l *Log) Commits() int { return len(l.commits) }
-
 // End is where the last commit ends, 0 when there is none.
 func (l *Log) End() int64 { return l.endOf(len(l.commits) - 1) }
 
