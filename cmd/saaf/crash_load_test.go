@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"saaf/client"
@@ -18,7 +19,8 @@ type crashLoad struct {
 	key       string
 	campaigns []string // that last
 	workers   []*crasher
-	url       string // of the server
+	url       string       // of the server
+	used      atomic.Int64 // phones that are not of the pool
 }
 
 // crasher is one client. It does one thing after the other, and stops at the first that
@@ -26,7 +28,6 @@ type crashLoad struct {
 type crasher struct {
 	load *crashLoad
 	api  *client.Client
-	next int64 // fresh phone
 	step func(*crasher, context.Context) error
 }
 
@@ -37,8 +38,8 @@ func newCrashLoad(key string, campaigns []string) *crashLoad {
 		bulkOf(20), bulkOf(20), bulkOf(150), bulkOf(400),
 		(*crasher).eraseAndPush, (*crasher).optOutBetween, (*crasher).deleteCampaign,
 	}
-	for i, step := range steps {
-		l.workers = append(l.workers, &crasher{load: l, next: loadFrom + loadPool + int64(i)*loadRange, step: step})
+	for _, step := range steps {
+		l.workers = append(l.workers, &crasher{load: l, step: step})
 	}
 	return l
 }
@@ -83,8 +84,11 @@ func (l *crashLoad) campaign() string { return l.campaigns[rand.IntN(len(l.campa
 
 // fresh is a phone that nobody has pushed.
 func (w *crasher) fresh() int64 {
-	w.next++
-	return w.next - 1
+	n := loadPool + w.load.used.Add(1) - 1
+	if n == loadNumbers {
+		w.load.fault("the registry of the test does not reach further: raise loadNumbers")
+	}
+	return loadFrom + n
 }
 
 func pooled() int64 { return loadFrom + rand.Int64N(loadPool) }

@@ -69,14 +69,11 @@ func registryFile(t *testing.T, from, count int64, listed func(int64) bool) stri
 }
 
 // The phones of the crash test. Those of the pool are pushed by everybody into every
-// campaign; each client has a range of its own beside it, more than it pushes in a hundred
-// rounds.
+// campaign; the others are each used by one client, and are more than a hundred rounds need.
 const (
 	loadFrom    = 9_000_000_000
 	loadPool    = 4_000
-	loadRange   = 60_000
-	loadClients = 11
-	loadNumbers = loadPool + loadClients*loadRange
+	loadNumbers = 1_000_000
 )
 
 // crashMemory is how many bytes the phones of campaigns may take in the crash test: those of
