@@ -41,6 +41,7 @@ var embeddedOnly = map[string]string{
 	"TestUniquenessIsSwitched":                 theBlocks,
 	"TestPushesWaitForTheirRoster":             theBlocks,
 	"TestPhoneMemoryIsBounded":                 theBlocks,
+	"TestPurgeBesideAnErasure":                 theBlocks,
 	"TestPhoneThatIsThereTwice":                theBlocks,
 	"TestWriteBack":                            theFile,
 	"TestWriteBackThatNeverBegins":             theFile,

@@ -257,7 +257,7 @@ func TestCodesOfFailure(t *testing.T) {
 		"too many connections":  {raise("53300"), nil},
 		"lock not available":    {raise("55P03"), nil},
 		"the backend ends":      {end, nil},
-		"disk full":             {raise("53100"), func(err error) bool { return err == error(errDisk) }},
+		"disk full":             {raise("53100"), func(err error) bool { return err == error(errFull) }},
 		"a bug":                 {raise("P0001"), func(err error) bool { return saaf.ErrorCode(err) == saaf.Internal }},
 		"a broken constraint":   {raise("23514"), func(err error) bool { return saaf.ErrorCode(err) == saaf.Internal && isConstraint(err) }},
 	} {

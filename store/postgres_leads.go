@@ -127,6 +127,8 @@ func (l *pgLink) ready(saaf.CampaignID) error { return nil }
 
 func (l *pgLink) forgetLead(saaf.CampaignID, UnfinishedLead) error { return nil }
 
+func (l *pgLink) forgetBlocks(saaf.CampaignID) {}
+
 func (l *pgLink) flush() error { return nil }
 
 func (e *postgres) admit(context.Context, saaf.CampaignID, int) (leave func(), err error) {

@@ -93,39 +93,45 @@ func (s *Store) deletedCampaigns(ctx context.Context) (ids []saaf.CampaignID, er
 
 func (s *Store) purgeCampaign(ctx context.Context, l Lease, id saaf.CampaignID) error {
 	for {
-		n := 0
-		err := s.write(ctx, alone(id), purgeChunk, func(t *tx) (err error) {
-			const sqlPurgeLeads = `
-				DELETE FROM leads WHERE campaign_id = $1
-				   AND id IN (SELECT id FROM leads WHERE campaign_id = $1 ORDER BY id LIMIT $2)`
-			if err := t.fenced(l); err != nil {
-				return err
-			}
-			err = amongBlocks(t.conn, func(blocks blockReader) error {
-				n, err = t.purgeBlocks(blocks, id)
-				return err
-			}, func() error {
-				n, err = t.exec(sqlPurgeLeads, id, purgeChunk)
-				return err
-			})
-			if err != nil || n > 0 {
-				return err
-			}
-			for _, sql := range []string{
-				`DELETE FROM campaign_counts WHERE campaign_id = $1`,
-				`DELETE FROM campaign_changes WHERE campaign_id = $1`,
-			} {
-				if _, err := t.exec(sql, id); err != nil {
-					return err
-				}
-			}
-			_, err = t.exec(`DELETE FROM campaigns WHERE id = $1 AND deleted_at IS NOT NULL`, id)
-			return err
-		})
-		if err != nil || n == 0 {
+		if n, err := s.purgeSome(ctx, l, id); err != nil || n == 0 {
 			return err
 		}
 	}
+}
+
+// purgeSome removes some leads of a deleted campaign in one transaction, or the campaign
+// when there are none left: n is 0 then.
+func (s *Store) purgeSome(ctx context.Context, l Lease, id saaf.CampaignID) (n int, err error) {
+	err = s.write(ctx, alone(id), purgeChunk, func(t *tx) (err error) {
+		const sqlPurgeLeads = `
+			DELETE FROM leads WHERE campaign_id = $1
+			   AND id IN (SELECT id FROM leads WHERE campaign_id = $1 ORDER BY id LIMIT $2)`
+		n = 0
+		if err := t.fenced(l); err != nil {
+			return err
+		}
+		err = amongBlocks(t.conn, func(blocks blockReader) error {
+			n, err = t.purgeBlocks(blocks, id)
+			return err
+		}, func() error {
+			n, err = t.exec(sqlPurgeLeads, id, purgeChunk)
+			return err
+		})
+		if err != nil || n > 0 {
+			return err
+		}
+		for _, sql := range []string{
+			`DELETE FROM campaign_counts WHERE campaign_id = $1`,
+			`DELETE FROM campaign_changes WHERE campaign_id = $1`,
+		} {
+			if _, err := t.exec(sql, id); err != nil {
+				return err
+			}
+		}
+		_, err = t.exec(`DELETE FROM campaigns WHERE id = $1 AND deleted_at IS NOT NULL`, id)
+		return err
+	})
+	return n, err
 }
 
 // purgeBlocks removes the next blocks of a deleted campaign with their leads. What is
@@ -139,6 +145,9 @@ func (t *tx) purgeBlocks(blocks blockReader, campaign saaf.CampaignID) (n int, e
 		sqlNextBlocks     = `SELECT block, body FROM lead_blocks WHERE campaign_id = $1 ORDER BY block LIMIT $2`
 		atOnce            = 4
 	)
+	if err := t.conn.flush(); err != nil { // what another job of this transaction has changed
+		return 0, err
+	}
 	var ids []int64
 	last := int64(0)
 	err = blocks.query(sqlNextBlocks, func(r row) error {
@@ -146,6 +155,8 @@ func (t *tx) purgeBlocks(blocks blockReader, campaign saaf.CampaignID) (n int, e
 		b, err := phoneblock.Parse(r.bytes())
 		for _, e := range b.Entries(nil) {
 			ids = append(ids, int64(e.ID))
+			// The counts say how many leads the blocks must have.
+			t.count(campaign, e.State.Status(), e.State.Reason(), -1)
 		}
 		return damaged(campaign, uint32(last), err)
 	}, campaign, atOnce)
@@ -160,5 +171,6 @@ func (t *tx) purgeBlocks(blocks blockReader, campaign saaf.CampaignID) (n int, e
 			return 0, err
 		}
 	}
+	t.conn.forgetBlocks(campaign)
 	return max(1, len(ids)), nil
 }

@@ -60,20 +60,41 @@ func TestPurgeGoesOnAfterARestart(t *testing.T) {
 	t.Parallel()
 	timeless(t, func(t *testing.T) {
 		b := setup(t)
-		b.add(b.campaign, leads(0, purgeChunk+7)...)
+		b.add(b.campaign, leads(0, 2*purgeChunk)...)
 		b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
-		b.must(b.write(t.Context(), everything, 0, func(x *tx) error { // the first transaction of a purge
-			_, err := x.exec(`DELETE FROM leads WHERE id IN (SELECT id FROM leads LIMIT $1)`, purgeChunk)
-			return err
-		}))
+		n, err := b.purgeSome(t.Context(), Lease{}, b.campaign)
+		b.must(err)
 		b = b.reopen()
-		if n := b.number(`SELECT count(*) FROM leads`); n != 7 {
-			t.Fatalf("%d leads before the purge", n)
+		b.checkBlocks()
+		if left := b.number(`SELECT count(*) FROM leads`); n == 0 || left == 0 || left != int64(2*purgeChunk-n) {
+			t.Fatalf("%d leads are left of a purge, after %d", left, n)
 		}
 		stop := b.purging()
 		b.until("the campaign is gone", func() bool { return b.leftovers(b.campaign) == 0 })
 		stop()
 	})
+}
+
+// A purge in the transaction of an erasure takes the blocks as the erasure left them, and
+// none of them comes back.
+func TestPurgeBesideAnErasure(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.add(b.campaign, leads(0, 2*purgeChunk)...)
+	b.must(b.DeleteCampaign(t.Context(), b.tenant, saaf.Live, b.campaign, saaf.System))
+	b.must(b.write(t.Context(), everything, 0, func(x *tx) error {
+		if n, err := x.eraseLead(b.campaign, phone(1)); err != nil || n != 1 {
+			t.Errorf("%d leads erased: %v", n, err)
+		}
+		return amongBlocks(x.conn, func(blocks blockReader) error {
+			_, err := x.purgeBlocks(blocks, b.campaign)
+			return err
+		}, nil)
+	}))
+	b.checkBlocks()
+	if left := b.number(`SELECT min(block) FROM lead_blocks WHERE campaign_id = $1`, b.campaign); left < 2 {
+		t.Errorf("block %d came back", left)
+	}
 }
 
 // A purge that finds the queue full comes back; it does not end the server.

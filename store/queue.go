@@ -123,6 +123,8 @@ var (
 		Message: "The server is stopping; try again shortly"}
 	errDisk = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
 		Message: "The store cannot write at the moment; nothing of this request was stored"}
+	errFull = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
+		Message: "The disk of the store is full; nothing of this request was stored. Send it again when the operator has made room"}
 	// errUnknown is the one failure after which a job may be on the disk.
 	errUnknown = &saaf.Error{Code: saaf.Unavailable, Word: "storage_unavailable", RetryAfter: 5 * time.Second,
 		Message: "The store failed while it was writing, and whether this request was stored is not known; look, or send it again: no lead is stored twice"}

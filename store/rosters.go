@@ -252,6 +252,21 @@ func (rs *rosters) apply(campaign saaf.CampaignID, changes []rosterChange) {
 	rs.bytes += r.table.Bytes() - before
 }
 
+// drop follows a commit that removed blocks of a campaign: it was deleted, and nobody
+// needs its phones any more.
+func (rs *rosters) drop(campaign saaf.CampaignID) {
+	rs.mu.Lock()
+	defer rs.mu.Unlock()
+	r := rs.of[campaign]
+	if r == nil {
+		return
+	}
+	r.stale = true
+	if rs.set(r, nil); r.pins == 0 && r.loading == nil {
+		delete(rs.of, campaign)
+	}
+}
+
 // put keeps a table that was made in a transaction.
 func (rs *rosters) put(campaign saaf.CampaignID, table *phoneblock.Table) {
 	rs.mu.Lock()

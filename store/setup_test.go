@@ -324,7 +324,7 @@ func (b *bundle) checkBlocks() {
 	var campaigns []saaf.CampaignID
 	ctx := context.WithoutCancel(b.ctx)
 	err := b.Store.read(ctx, func(conn session) error {
-		return conn.query(`SELECT id FROM campaigns WHERE deleted_at IS NULL`, func(r row) error {
+		return conn.query(`SELECT id FROM campaigns`, func(r row) error {
 			campaigns = append(campaigns, saaf.CampaignID(r.int64()))
 			return nil
 		})

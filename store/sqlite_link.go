@@ -24,6 +24,7 @@ type sqliteLink struct {
 	told    int64 // and as it leaves it
 	version int64 // of the database, as SQLite counts what others write
 	work    map[saaf.CampaignID]*blockWork
+	purged  []saaf.CampaignID // of which the transaction has removed blocks
 }
 
 // begin refuses when the store was moved since it was opened.
@@ -48,7 +49,7 @@ func (l *sqliteLink) begin(context.Context, scope) error {
 // there are. The server is told of it by a number; another process, which lives for a
 // moment, takes any change for one.
 func (l *sqliteLink) look() (err error) {
-	l.work = nil
+	l.work, l.purged = nil, nil
 	if l.packed, l.seq, err = readPacked(l); err != nil || !l.packed {
 		return err
 	}
@@ -83,7 +84,7 @@ func (l *sqliteLink) flush() error {
 	if !l.packed {
 		return nil
 	}
-	changed := false
+	changed := len(l.purged) > 0
 	for _, campaign := range slices.Sorted(maps.Keys(l.work)) {
 		w := l.work[campaign]
 		if err := l.write(campaign, w); err != nil {
@@ -109,13 +110,16 @@ func (l *sqliteLink) commit() error {
 			l.rosters.apply(campaign, w.changes)
 		}
 	}
-	l.work = nil
+	for _, campaign := range l.purged {
+		l.rosters.drop(campaign)
+	}
+	l.work, l.purged = nil, nil
 	l.rosters.own(l.told)
 	return nil
 }
 
 func (l *sqliteLink) rollback() error {
-	l.work = nil
+	l.work, l.purged = nil, nil
 	return l.sqliteConn.rollback()
 }
 
@@ -355,6 +359,9 @@ func (l *sqliteLink) forgetLead(campaign saaf.CampaignID, lead UnfinishedLead) e
 	w.noted(lead.Phone, 0)
 	return nil
 }
+
+// forgetBlocks follows the removal of blocks of a campaign that was deleted.
+func (l *sqliteLink) forgetBlocks(campaign saaf.CampaignID) { l.purged = append(l.purged, campaign) }
 
 // settle makes the changes that are pending.
 func (o *openBlock) settle() {

@@ -134,7 +134,7 @@ func (e *embedded) run(ctx context.Context) error {
 			return err
 		}
 		if e.finishLog.Swap(false) {
-			if _, _, err := writeBack(e.conn); err != nil {
+			if _, _, err := writeBack(e.conn); err != nil && !isFull(err) {
 				return fmt.Errorf("write the log back: %w", err)
 			}
 		}

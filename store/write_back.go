@@ -18,6 +18,8 @@ const (
 	writeBackEvery = 100 * time.Millisecond
 	writeBackFrom  = 8192 // pages in the log, 32 MB
 	writeBackShare = 4    // of them the writer is left at most so large a part
+
+	writeBackAgain = time.Second // after which it is tried again when the disk was full
 )
 
 // RunWriteBack writes the log of the embedded database back until ctx ends; another
@@ -42,6 +44,7 @@ func (s *Store) RunWriteBack(ctx context.Context) error {
 	tick := time.NewTicker(writeBackEvery)
 	defer tick.Stop()
 	seen := int64(0)
+	var full time.Time
 	for {
 		select {
 		case <-tick.C:
@@ -49,11 +52,15 @@ func (s *Store) RunWriteBack(ctx context.Context) error {
 			return nil
 		}
 		commits := s.commits.Load()
-		if commits == seen {
+		if commits == seen || time.Since(full) < writeBackAgain {
+			continue
+		}
+		log, done, err := writeBack(conn)
+		if isFull(err) {
+			full = time.Now()
 			continue
 		}
 		seen = commits
-		log, done, err := writeBack(conn)
 		if err != nil {
 			return stopped(ctx, "write the log back", err)
 		}
@@ -67,6 +74,10 @@ func (s *Store) RunWriteBack(ctx context.Context) error {
 		e.finishLog.Store(true)
 	}
 }
+
+// isFull reports whether there was no room to write something back. Then it stays in the
+// log, where it is found, and the next try writes it.
+func isFull(err error) bool { return sqlite.ErrCode(err).ToPrimary() == sqlite.ResultFull }
 
 // writeBack writes back what it can without waiting for anybody. It returns how many
 // pages are in the log and how many of them are written back.

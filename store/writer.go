@@ -25,6 +25,8 @@ type link interface {
 	moveLeads(t *tx, campaign saaf.CampaignID, moves []*move) error
 	// forgetLead follows the deletion of a lead.
 	forgetLead(campaign saaf.CampaignID, lead UnfinishedLead) error
+	// forgetBlocks follows the removal of blocks.
+	forgetBlocks(campaign saaf.CampaignID)
 	failure(error) failure
 }
 
@@ -166,7 +168,7 @@ func (w *writer) attempt(ctx context.Context, group []*job) (errs []error, end f
 		case busy:
 			return all(errBusy), final, nil
 		case full:
-			return all(errDisk), final, nil
+			return all(errFull), final, nil
 		case undone, unsure:
 			return nil, undone, nil
 		}
@@ -185,7 +187,7 @@ func (w *writer) attempt(ctx context.Context, group []*job) (errs []error, end f
 		case rerr != nil || kind == broken:
 			return all(errDisk), final, errors.Join(err, rerr)
 		case kind == full:
-			return all(errDisk), failed, nil
+			return all(errFull), failed, nil
 		case kind == busy:
 			return all(errBusy), failed, nil
 		case kind == undone || kind == unsure:
@@ -204,7 +206,7 @@ func (w *writer) attempt(ctx context.Context, group []*job) (errs []error, end f
 	case kind == failed && t.shared: // a statement that was sent together with the COMMIT
 		return all(err), failed, nil
 	case kind == full && rerr == nil:
-		return all(errDisk), final, nil
+		return all(errFull), final, nil
 	case kind == undone:
 		return nil, undone, nil
 	case kind == unsure:

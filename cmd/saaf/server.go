@@ -34,6 +34,7 @@ type serverConfig struct {
 	RegistryMaxAge time.Duration
 	MaxBody        int64
 	Uniqueness     store.Uniqueness // of the embedded store
+	PhoneMemory    int64            // bytes, of the embedded store; 0: its default
 	Log            *slog.Logger
 
 	// Program is started for imports that come over the API. With "" they are done
@@ -93,7 +94,8 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 	if s.listener, err = net.Listen("tcp", cfg.Listen); err != nil {
 		return nil, fmt.Errorf("%w: choose another address with --listen", err)
 	}
-	open := store.Config{Dir: cfg.DataDir, URL: cfg.Database.url, Secrets: cfg.Database.secrets, WriteBack: true, Uniqueness: cfg.Uniqueness}
+	open := store.Config{Dir: cfg.DataDir, URL: cfg.Database.url, Secrets: cfg.Database.secrets, WriteBack: true,
+		Uniqueness: cfg.Uniqueness, PhoneMemory: cfg.PhoneMemory}
 	opened := saying(func() {
 		cfg.Log.Info("waiting for the store to open; a database that does not answer is given up", "after", store.ConnectLimit(open))
 	})

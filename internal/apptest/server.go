@@ -16,10 +16,11 @@ import (
 )
 
 // Build compiles the program, statically as it is shipped, into dir and returns
-// its path.
-func Build(dir string) (string, error) {
+// its path. flags are more of go build.
+func Build(dir string, flags ...string) (string, error) {
 	bin := filepath.Join(dir, "saaf")
-	cmd := exec.Command("go", "build", "-trimpath", "-o", bin, "saaf/cmd/saaf")
+	args := append([]string{"build", "-trimpath", "-o", bin}, flags...)
+	cmd := exec.Command("go", append(args, "saaf/cmd/saaf")...)
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=-buildvcs=false")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("build saaf: %w\n%s", err, out)
