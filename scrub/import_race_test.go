@@ -99,7 +99,7 @@ func TestManyImportsAtOnce(t *testing.T) {
 		t.Errorf("it answers from %v and active is %v", got, list[0].ID)
 	}
 	want := map[string]bool{}
-	for _, s := range list[:keepSnapshots] {
+	for _, s := range list[:KeepSnapshots] {
 		want[fileName(s)] = true
 	}
 	for _, name := range b.visible() {
@@ -127,7 +127,7 @@ func TestClearingUpSparesImportsUnderWay(t *testing.T) {
 		var res ImportResult
 		go func() { res = b.imports(b.full(rows("A", numbers(6_000_000_000, 300)...))) }()
 		synctest.Wait()
-		if err := lock.prune(t.Context(), b.store, keepSnapshots); err != nil {
+		if err := lock.prune(t.Context(), b.store, KeepSnapshots); err != nil {
 			t.Error(err)
 		}
 		if err := lock.release(); err != nil {
