@@ -157,6 +157,9 @@ func (m *Manifest) place(work string, keys []string, req RestoreRequest) error {
 		from := filepath.Join(work, file.Name)
 		switch dir, name := path.Split(file.Name); dir {
 		case registryDir + "/":
+			if err := os.Chmod(from, 0o400); err != nil { // it never changes
+				return err
+			}
 			if err := os.Rename(from, filepath.Join(req.Registry, name)); err != nil {
 				return err
 			}

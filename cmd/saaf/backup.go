@@ -16,7 +16,7 @@ import (
 )
 
 type backupCmd struct {
-	Dir      string `arg:"" type:"path" help:"Directory that the backup is to be: empty, or not there yet, in one that is there."`
+	Dir      string `arg:"" help:"Directory that the backup is to be: empty, or not there yet, in one that is there."`
 	WithKeys bool   `help:"Put pepper and signing.pem into the backup, too, in a directory keys of their own."`
 	dataFlags
 }
@@ -37,7 +37,7 @@ sha256sum -c SHA256SUMS checks one that was copied elsewhere.
 }
 
 type restoreCmd struct {
-	Dir string `arg:"" type:"path" help:"Directory that saaf backup has made."`
+	Dir string `arg:"" help:"Directory that saaf backup has made."`
 	dataFlags
 }
 
