@@ -191,3 +191,29 @@ func TestImportAfterOneWasKilled(t *testing.T) {
 		}
 	}
 }
+
+// Files of snapshots stay for as long as somebody holds them, and go when nobody does.
+func TestHeldFilesStay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := based(t)
+		release, err := HoldFiles(b.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range KeepSnapshots + 1 {
+			b.imports(b.full(rows("A", numbers(6_000_000_000, 300+n)...)))
+		}
+		held := len(b.visible())
+		if held <= KeepSnapshots {
+			t.Errorf("%d files are there while all are held", held)
+		}
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+		b.imports(b.full(rows("A", numbers(6_000_000_000, 310)...)))
+		if left := len(b.visible()); left > KeepSnapshots {
+			t.Errorf("%d files are left", left)
+		}
+	})
+}

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -39,6 +40,8 @@ type CopyRequest struct {
 
 	// Progress is told how many bytes of how many are copied. May be nil.
 	Progress func(done, total int64)
+
+	pages int // of a step, copyPages when it is 0; for tests
 }
 
 // copyPages is how many pages are copied before they are synced: 4 MB. Left to itself
@@ -181,7 +184,7 @@ func copyTo(ctx context.Context, from sqliteConn, req CopyRequest) (err error) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if more, err = backup.Step(copyPages); err != nil {
+		if more, err = backup.Step(cmp.Or(req.pages, copyPages)); err != nil {
 			return err
 		}
 		start := time.Now()

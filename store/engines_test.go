@@ -42,6 +42,8 @@ var embeddedOnly = map[string]string{
 	"TestPushesWaitForTheirRoster":             theBlocks,
 	"TestPhoneMemoryIsBounded":                 theBlocks,
 	"TestPhoneThatIsThereTwice":                theBlocks,
+	"TestCopyIsOfOneMoment":                    theFile,
+	"TestCopyOfWhatIsNoStore":                  theFile,
 	"TestWriteBack":                            theFile,
 	"TestWriteBackThatNeverBegins":             theFile,
 	"TestFullDisk":                             "limits the pages of the file; that of PostgreSQL is a server's, and it says 53100, see TestCodesOfFailure",
