@@ -32,6 +32,7 @@ var embeddedOnly = map[string]string{
 	"TestConnectionsAreSafe":                   theFile,
 	"TestWriteLockOfAnotherProcess":            theFile,
 	"TestErasureWaitsForReaders":               theFile,
+	"TestErasureBesideABackup":                 theFile,
 	"TestErasedPeopleLeaveNoCopy":              theFile,
 	"TestFreeSpaceIsOverwritten":               theFile,
 	"TestFileIsLockedWithoutALog":              theFile,
