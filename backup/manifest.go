@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -151,12 +152,7 @@ func (m *Manifest) check() error {
 }
 
 func isSecret(name string) bool {
-	for _, secret := range store.SecretNames() {
-		if name == secret {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(store.SecretNames(), name)
 }
 
 // known reports whether a name is one that a backup has in its directory, whole or not.
