@@ -46,7 +46,7 @@ var house = []layer{
 		why:      "one outside technology each, so that each can be replaced alone",
 	},
 	{
-		packages: []string{"auth", "intake", "scrub", "dial", "hook"},
+		packages: []string{"auth", "intake", "scrub", "backup", "dial", "hook"},
 		imports:  []string{"saaf", "store", "dnd", "scrubber"},
 		why:      "behaviour: the same whether a request, a command or a timer asks for it",
 	},
@@ -72,7 +72,7 @@ var house = []layer{
 	{
 		packages: []string{"cmd/saaf"},
 		imports: []string{"saaf", "store", "dnd", "sip", "agent", "egress", "web", "scrubber", "auth", "intake",
-			"scrub", "dial", "hook", "api", "console", "client"},
+			"scrub", "backup", "dial", "hook", "api", "console", "client"},
 		why: "wiring: the only places that know every part",
 	},
 }

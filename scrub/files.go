@@ -14,9 +14,9 @@ import (
 	"saaf/store"
 )
 
-// keepSnapshots is how many snapshots are kept: the active one and two to go back
+// KeepSnapshots is how many snapshots are kept: the active one and two to go back
 // to. Overlays keep their base.
-const keepSnapshots = 3
+const KeepSnapshots = 3
 
 // RegistryDir is where snapshot files live in a data directory.
 func RegistryDir(dataDir string) string { return filepath.Join(dataDir, "registry") }
@@ -72,6 +72,16 @@ func (l *dirLock) take(how int) error {
 }
 
 func (l *dirLock) release() error { return l.dir.Close() }
+
+// HoldFiles keeps all snapshot files in a directory from being removed until release is
+// called. Imports go on meanwhile. It makes the directory when it is missing.
+func HoldFiles(dir string) (release func() error, err error) {
+	lock, err := shareDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	return lock.release, nil
+}
 
 // prune removes all files but those of the active snapshot, of as many behind it as
 // are kept to go back to, and, where servers share the store, of all that is in it.

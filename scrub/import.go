@@ -92,7 +92,7 @@ func Import(ctx context.Context, st *store.Store, dir string, req ImportRequest)
 	// Also after a failure and for a caller who has gone: what was built for
 	// nothing must not stay.
 	ending := context.WithoutCancel(ctx)
-	if perr := errors.Join(sp.settle(ending), tidyStore(ending, st), lock.prune(ending, st, keepSnapshots)); perr != nil {
+	if perr := errors.Join(sp.settle(ending), tidyStore(ending, st), lock.prune(ending, st, KeepSnapshots)); perr != nil {
 		report.Warnings = append(report.Warnings, "old snapshot files could not be removed: "+perr.Error())
 	}
 	if err != nil {

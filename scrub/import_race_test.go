@@ -99,7 +99,7 @@ func TestManyImportsAtOnce(t *testing.T) {
 		t.Errorf("it answers from %v and active is %v", got, list[0].ID)
 	}
 	want := map[string]bool{}
-	for _, s := range list[:keepSnapshots] {
+	for _, s := range list[:KeepSnapshots] {
 		want[fileName(s)] = true
 	}
 	for _, name := range b.visible() {
@@ -127,7 +127,7 @@ func TestClearingUpSparesImportsUnderWay(t *testing.T) {
 		var res ImportResult
 		go func() { res = b.imports(b.full(rows("A", numbers(6_000_000_000, 300)...))) }()
 		synctest.Wait()
-		if err := lock.prune(t.Context(), b.store, keepSnapshots); err != nil {
+		if err := lock.prune(t.Context(), b.store, KeepSnapshots); err != nil {
 			t.Error(err)
 		}
 		if err := lock.release(); err != nil {
@@ -190,4 +190,30 @@ func TestImportAfterOneWasKilled(t *testing.T) {
 			t.Errorf("%s is still there", name)
 		}
 	}
+}
+
+// Files of snapshots stay for as long as somebody holds them, and go when nobody does.
+func TestHeldFilesStay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := based(t)
+		release, err := HoldFiles(b.dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range KeepSnapshots + 1 {
+			b.imports(b.full(rows("A", numbers(6_000_000_000, 300+n)...)))
+		}
+		held := len(b.visible())
+		if held <= KeepSnapshots {
+			t.Errorf("%d files are there while all are held", held)
+		}
+		if err := release(); err != nil {
+			t.Fatal(err)
+		}
+		b.imports(b.full(rows("A", numbers(6_000_000_000, 310)...)))
+		if left := len(b.visible()); left > KeepSnapshots {
+			t.Errorf("%d files are left", left)
+		}
+	})
 }

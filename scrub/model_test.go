@@ -261,7 +261,7 @@ func (m *model) imports(req ImportRequest, e edition) {
 	e.files = filesOf(&res.Snapshot)
 	m.active, m.whole = e, false
 	m.kept = map[saaf.SHA256]bool{}
-	for kept, n := &m.active, 0; kept != nil && n < keepSnapshots; kept, n = kept.over, n+1 {
+	for kept, n := &m.active, 0; kept != nil && n < KeepSnapshots; kept, n = kept.over, n+1 {
 		for _, sha := range kept.files {
 			m.kept[sha] = true
 		}

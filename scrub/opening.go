@@ -13,7 +13,7 @@ import (
 // in the order in which roll-backs reach them. After a roll-back one may be in reach
 // whose files an import has removed before: the list ends before it.
 func Kept(ctx context.Context, st *store.Store, dir string) ([]saaf.Snapshot, error) {
-	list, err := st.KeptSnapshots(ctx, keepSnapshots)
+	list, err := st.KeptSnapshots(ctx, KeepSnapshots)
 	if err != nil {
 		return nil, err
 	}

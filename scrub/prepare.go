@@ -104,7 +104,7 @@ func (p *preparing) pass(ctx context.Context) error {
 	if version == p.version && slices.Equal(uploads, p.uploads) && (p.again.IsZero() || time.Now().Before(p.again)) {
 		return nil
 	}
-	kept, err := p.store.KeptSnapshots(ctx, keepSnapshots)
+	kept, err := p.store.KeptSnapshots(ctx, KeepSnapshots)
 	if err != nil {
 		return err
 	}
@@ -206,5 +206,5 @@ func (p *preparing) tidyDir(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(lock.prune(ctx, p.store, keepSnapshots), lock.release())
+	return errors.Join(lock.prune(ctx, p.store, KeepSnapshots), lock.release())
 }

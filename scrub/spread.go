@@ -218,7 +218,7 @@ func tidyStore(ctx context.Context, st *store.Store) error {
 	if !st.Shared() {
 		return nil
 	}
-	kept, err := st.KeptSnapshots(ctx, keepSnapshots)
+	kept, err := st.KeptSnapshots(ctx, KeepSnapshots)
 	if err != nil {
 		return err
 	}

@@ -41,9 +41,13 @@ func (s *Service) dueImports(ctx context.Context) (due []dueImport, err error) {
 		if err != nil {
 			return nil, err
 		}
-		// Alone on a store nobody else has it: the import finds that out and says so.
-		if here || !s.store.Shared() {
+		if here {
 			due = append(due, dueImport{RegistryImport: im})
+			continue
+		}
+		if !s.store.Shared() { // nobody else can have it
+			due = append(due, dueImport{im, "The file of this import is not in the data directory, as where that was restored from a backup. " +
+				"The registry stays as it was. Send the file again."})
 			continue
 		}
 		if alive == nil {

@@ -74,15 +74,16 @@ func (e *embedded) forgetErased(ctx context.Context) (left bool, err error) {
 // is in the database file then.
 func (e *embedded) lockFile(conn sqliteConn) (locked bool, err error) {
 	for range 20 {
-		// The first does the work while others write, so that the second is short.
-		for _, pragma := range []string{"PRAGMA wal_checkpoint(PASSIVE)", "PRAGMA wal_checkpoint(TRUNCATE)"} {
-			busy := int64(0)
-			err := sqlitex.ExecuteTransient(conn.Conn, pragma, &sqlitex.ExecOptions{
-				ResultFunc: func(stmt *sqlite.Stmt) error { busy = stmt.ColumnInt64(0); return nil },
-			})
-			if err != nil || busy != 0 {
-				return false, notBusy(err)
-			}
+		// This does the work while others write, so that cutting the log is short.
+		if done, err := writeAllBack(conn); err != nil || !done {
+			return false, err
+		}
+		busy := int64(0)
+		err := sqlitex.ExecuteTransient(conn.Conn, "PRAGMA wal_checkpoint(TRUNCATE)", &sqlitex.ExecOptions{
+			ResultFunc: func(stmt *sqlite.Stmt) error { busy = stmt.ColumnInt64(0); return nil },
+		})
+		if err != nil || busy != 0 {
+			return false, notBusy(err)
 		}
 		if _, err := conn.exec("BEGIN IMMEDIATE"); err != nil {
 			return false, notBusy(err)
@@ -97,6 +98,29 @@ func (e *embedded) lockFile(conn sqliteConn) (locked bool, err error) {
 		// Somebody wrote in between.
 		if _, err := conn.exec("ROLLBACK"); err != nil {
 			return false, err
+		}
+	}
+	return false, nil
+}
+
+// How often it is looked whether readers have left the log, and how long there is between
+// two looks: half a second together.
+const (
+	looksForReaders = 25
+	betweenLooks    = 20 * time.Millisecond
+)
+
+// writeAllBack writes the log back. done is false when somebody goes on reading a state of
+// the database that is not the newest, as a backup does for as long as it copies: whoever
+// cuts the log would wait for that one, and all writers for him.
+func writeAllBack(conn sqliteConn) (done bool, err error) {
+	for look := range looksForReaders {
+		if look > 0 {
+			time.Sleep(betweenLooks)
+		}
+		log, back, err := writeBack(conn)
+		if err != nil || back >= log {
+			return err == nil, err
 		}
 	}
 	return false, nil

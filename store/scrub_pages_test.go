@@ -2,10 +2,14 @@ package store
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"zombiezen.com/go/sqlite"
 )
 
 // hole is where a page of 4096 bytes keeps nothing.
@@ -155,4 +159,39 @@ func TestRawFileStaysOpen(t *testing.T) {
 	if _, err := f.Stat(); err != nil {
 		t.Error(err)
 	}
+}
+
+// Somebody who goes on reading an old state, as a backup does, keeps an erasure from being
+// finished, and nobody else from writing: the log is not cut while they read.
+func TestErasureBesideABackup(t *testing.T) {
+	t.Parallel()
+	b := setup(t)
+	b.add(b.campaign, leads(0, 1)...)
+	reader, err := openConn(t.Context(), b.embedded().path, sqlite.OpenReadWrite|sqlite.OpenWAL)
+	b.must(err)
+	defer reader.Close()
+	for _, sql := range []string{`BEGIN`, `SELECT count(*) FROM leads`} {
+		_, err := reader.exec(sql)
+		b.must(err)
+	}
+	b.add(b.campaign, leads(1, 2)...)
+
+	conn, err := openConn(t.Context(), b.embedded().path, sqlite.OpenReadWrite|sqlite.OpenWAL)
+	b.must(err)
+	defer conn.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	conn.SetInterrupt(ctx.Done())
+	conn.SetBusyTimeout(time.Hour) // that it would wait for the reader, and the writer for it
+	if locked, err := b.embedded().lockFile(conn); locked || err != nil || ctx.Err() != nil {
+		t.Errorf("beside a reader: %v, %v", locked, err)
+	}
+	_, err = reader.exec(`ROLLBACK`)
+	b.must(err)
+	locked, err := b.embedded().lockFile(conn)
+	if !locked || err != nil {
+		t.Fatalf("when it has gone: %v, %v", locked, err)
+	}
+	_, err = conn.exec(`ROLLBACK`)
+	b.must(err)
 }

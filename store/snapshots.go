@@ -202,25 +202,29 @@ func (s *Store) Snapshot(ctx context.Context, id saaf.SnapshotID) (snap saaf.Sna
 // gone back to, each replaced by the one before it in the list.
 func (s *Store) KeptSnapshots(ctx context.Context, keep int) (list []saaf.Snapshot, err error) {
 	err = s.read(ctx, func(conn session) error {
-		list = nil
-		st, err := readRegistry(conn)
-		if err != nil || st.Active == nil {
-			return err
-		}
-		list = append(list, *st.Active)
-		for next := st.Active.ReplacedID; next != 0 && len(list) < keep; {
-			var snap saaf.Snapshot
-			if err := conn.query(sqlSnapshot, func(r row) error { snap = scanSnapshot(r); return nil }, next); err != nil {
-				return err
-			}
-			if snap.ID == 0 {
-				return nil
-			}
-			list, next = append(list, snap), snap.ReplacedID
-		}
-		return nil
+		list, err = readKept(conn, keep)
+		return err
 	})
 	return list, wrap("list kept snapshots", err)
+}
+
+func readKept(conn session, keep int) (list []saaf.Snapshot, err error) {
+	st, err := readRegistry(conn)
+	if err != nil || st.Active == nil {
+		return nil, err
+	}
+	list = append(list, *st.Active)
+	for next := st.Active.ReplacedID; next != 0 && len(list) < keep; {
+		var snap saaf.Snapshot
+		if err := conn.query(sqlSnapshot, func(r row) error { snap = scanSnapshot(r); return nil }, next); err != nil {
+			return nil, err
+		}
+		if snap.ID == 0 {
+			break
+		}
+		list, next = append(list, snap), snap.ReplacedID
+	}
+	return list, nil
 }
 
 func (t *tx) insertSnapshot(s *saaf.Snapshot) error {

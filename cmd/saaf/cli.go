@@ -26,6 +26,8 @@ type cli struct {
 	Suppression suppressionCmd `cmd:"" help:"Opt-out lists: numbers that are blocked whatever the registry says."`
 	Audit       auditCmd       `cmd:"" help:"Verify the ledger of decisions, and take evidence about one number out of it."`
 	Erase       eraseCmd       `cmd:"" help:"Delete a person's leads and phone number; the evidence and the opt-outs stay."`
+	Backup      backupCmd      `cmd:"" help:"Make a whole copy of an embedded store, beside its server."`
+	Restore     restoreCmd     `cmd:"" help:"Put a store back from a backup, into an empty data directory."`
 	Migrate     migrateCmd     `cmd:"" help:"Move an embedded store into a PostgreSQL database; spread one over a Citus cluster."`
 	Campaign    campaignCmd    `cmd:"" help:"Create and list campaigns, through the API."`
 	Lead        leadCmd        `cmd:"" help:"Push leads, through the API."`

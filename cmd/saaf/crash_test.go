@@ -27,7 +27,7 @@ func kills() int {
 }
 
 // command runs the built program on a data directory and returns what it prints.
-func command(t *testing.T, dataDir string, args ...string) []byte {
+func command(t testing.TB, dataDir string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.Command(binary, args...)
 	cmd.Env = append(apptest.Environ(), "SAAF_DATA_DIR="+dataDir)

@@ -1,0 +1,102 @@
+package backup
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"io"
+	"os"
+	"time"
+
+	"saaf"
+)
+
+// step is how much is copied before it is synced, a few milliseconds of a disk: whoever
+// shares the disk does not wait for more than that.
+const step = 4 << 20
+
+// progress adds to what is done of a total.
+type progress struct {
+	done, total int64
+	show        func(done, total int64)
+}
+
+func (p *progress) add(n int64) {
+	if p.done += n; p.show != nil {
+		p.show(p.done, max(p.done, p.total))
+	}
+}
+
+// sum reads r to its end, and writes it to the file unless that is nil, on the disk when
+// it returns.
+func sum(ctx context.Context, r io.Reader, to *os.File, p *progress) (n int64, got saaf.SHA256, err error) {
+	h := sha256.New()
+	buf := make([]byte, step)
+	for {
+		if err := ctx.Err(); err != nil {
+			return n, got, err
+		}
+		k, err := io.ReadFull(r, buf)
+		end := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+		if err != nil && !end {
+			return n, got, err
+		}
+		h.Write(buf[:k])
+		if to != nil {
+			start := time.Now()
+			if _, err := to.Write(buf[:k]); err != nil {
+				return n, got, err
+			}
+			if err := to.Sync(); err != nil {
+				return n, got, err
+			}
+			if !end {
+				time.Sleep(time.Since(start)) // half of the time the disk is for others
+			}
+		}
+		n += int64(k)
+		p.add(int64(k))
+		if end {
+			return n, saaf.SHA256(h.Sum(nil)), nil
+		}
+	}
+}
+
+// sumFile is sum of a file that stays where it is.
+func sumFile(ctx context.Context, path string, p *progress) (n int64, got saaf.SHA256, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return 0, got, err
+	}
+	defer f.Close()
+	return sum(ctx, f, nil, p)
+}
+
+// copyFile writes a new file that only its owner can read.
+func copyFile(ctx context.Context, r io.Reader, to string, p *progress) (n int64, got saaf.SHA256, err error) {
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, got, err
+	}
+	n, got, err = sum(ctx, r, f, p)
+	return n, got, errors.Join(err, f.Close())
+}
+
+// writeFile writes a new file that only its owner can read.
+func writeFile(to string, content []byte) error {
+	f, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Sync(), f.Close())
+}
+
+// syncDir makes the names in a directory durable.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
