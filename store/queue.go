@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -84,6 +85,7 @@ func laneOf(of scope) lane {
 // never held behind a queue of bulk requests.
 type queue struct {
 	maxSmall, maxRows int           // of each lane
+	groupRows         int           // from how many leads on a transaction takes no more jobs
 	apart             bool          // a group is of one campaign, and there are lanes
 	stopped           chan struct{} // closed when Run has answered its last job
 
@@ -101,7 +103,7 @@ type laneQueue struct {
 }
 
 func newQueue(c Config, apart bool) *queue {
-	q := &queue{maxSmall: c.QueueSingles, maxRows: c.QueueLeads, apart: apart, stopped: make(chan struct{})}
+	q := &queue{maxSmall: c.QueueSingles, maxRows: c.QueueLeads, groupRows: cmp.Or(c.groupRows, maxGroupRows), apart: apart, stopped: make(chan struct{})}
 	for i := range q.lanes {
 		q.lanes[i].wake = sync.NewCond(&q.mu)
 	}
@@ -205,7 +207,7 @@ func (q *queue) next(of lane) []*job {
 	var group []*job
 	rows := 0
 	take := func(j *job) bool {
-		if rows >= maxGroupRows || q.apart && len(group) > 0 && !together(group[0].of, j.of) {
+		if rows >= q.groupRows || q.apart && len(group) > 0 && !together(group[0].of, j.of) {
 			return false
 		}
 		group = append(group, j)
