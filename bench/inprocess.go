@@ -191,7 +191,7 @@ func (r *run) phones() error {
 	}
 	each := func(d time.Duration) float64 { return float64(d) / float64(len(texts)) }
 	r.add(row(14, "phone", "normalising a phone", each(best[0]), "ns").beside(each(best[1])).
-		noted("against a bare loop over its digits; the library it is held against is no part of the program: BenchmarkPhone"))
+		noted("against a bare loop over its digits; the library it is held against is no part of the program: BenchmarkPhoneParse"))
 	r.add(row(14, "phone_allocations", "allocations for 10,000 phones", allocs, "allocations").must(atMost, 0))
 	return nil
 }

@@ -30,7 +30,9 @@ func (r *run) addRegistry(ctx context.Context, list []Measure) error {
 		noted("30 s are for 300M rows; reading and splitting them takes %.3g s", *by["import"].Base))
 	r.add(plain("delta", 12, "delta").must(atMost, 0.1).noted("the whole command"))
 	r.add(plain("failed", 12, "swap_failed").must(atMost, 0).noted("%s", by["failed"].Note))
-	r.add(by["single_p99"].rowOf(12))
+	swap := by["single_p99"].rowOf(12)
+	swap.Name = "swap_single_p99"
+	r.add(swap)
 	r.add(plain("bulk_p99", 7, "swap_p99").must(atMost, 60).noted("%s", by["bulk_p99"].Note))
 	for _, name := range []string{"wrong_verdicts", "wrong_entries"} {
 		if m := by[name]; !m.OK {

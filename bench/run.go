@@ -29,7 +29,7 @@ const (
 	singleClients = 64
 	rounds        = 3       // of each comparison; the median counts
 	mostRound     = 200_000 // leads of a round
-	mostSingles   = 40_000
+	mostSingles   = 20_000
 )
 
 // run is one run.
