@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 
 	"saaf"
@@ -42,7 +43,12 @@ func (r *run) engine(ctx context.Context, name string, at place) (err error) {
 	if err := e.start(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, e.stop()) }()
+	defer func() {
+		err = errors.Join(err, e.stop())
+		if err == nil && !r.Keep {
+			err = os.RemoveAll(at.dir)
+		}
+	}()
 	for _, step := range []func(context.Context) error{
 		e.measureEmpty, e.measureSingles, e.measureMixed, e.fill, e.measureFilled, e.measureRoom, e.measureStart, e.measureKill, e.verify,
 	} {

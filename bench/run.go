@@ -70,7 +70,7 @@ func Run(ctx context.Context, h *Host, c Config) (Report, error) {
 		return r.report, err
 	}
 	r.registry = reg.plain
-	if err := h.room(reg.need() + 4*c.Leads*leadBytes); err != nil {
+	if err := h.room(reg.need() + 2*c.Leads*leadBytes); err != nil {
 		return r.report, err
 	}
 	if c.DatabaseURL != "" {

@@ -106,6 +106,44 @@ func TestBench(t *testing.T) {
 	}
 }
 
+// A store that keeps something else than it has acknowledged is found, and the exit code
+// says so: here a database that changes verdicts on their way in.
+func TestBenchFindsWhatIsWrong(t *testing.T) {
+	t.Parallel()
+	url := pgtest.Empty(t)
+	for _, statement := range []string{
+		fmt.Sprintf(`CREATE FUNCTION whiten() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF NEW.phone %% 50 = 7 THEN NEW.reason = %d; END IF; RETURN NEW; END $$`, saaf.NotRegistered),
+		`CREATE FUNCTION watch() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN
+			IF to_regclass('leads') IS NOT NULL AND NOT EXISTS (SELECT 1 FROM pg_trigger WHERE tgname = 'whitening') THEN
+				EXECUTE 'CREATE TRIGGER whitening BEFORE INSERT ON leads FOR EACH ROW EXECUTE FUNCTION whiten()';
+			END IF; END $$`,
+		`CREATE EVENT TRIGGER watching ON ddl_command_end WHEN TAG IN ('CREATE TABLE') EXECUTE FUNCTION watch()`,
+	} {
+		if _, err := pgtest.Exec(t.Context(), url, statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir := t.TempDir()
+	out, said, code := benchRun("--json", "bench", "--leads", "10k", "--numbers", "1M", "--dir", dir, "--database-url", url)
+	var report bench.Report
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatalf("%v\n%s", err, said)
+	}
+	problems := strings.Join(report.Problems, "\n")
+	if code != exitFailed || report.Verified || !strings.Contains(problems, "have a verdict that is not theirs") || !strings.Contains(problems, "the ledger") {
+		t.Errorf("exit %d, verified %v: %s", code, report.Verified, problems)
+	}
+	for _, p := range report.Problems {
+		if !strings.HasPrefix(p, "postgres: ") {
+			t.Errorf("the embedded store is blamed: %s", p)
+		}
+	}
+	if left, err := os.ReadDir(dir); err != nil || len(left) > 0 {
+		t.Errorf("%d files are left (%v)", len(left), err)
+	}
+}
+
 // checkBenchRow looks for figures that make no sense.
 func checkBenchRow(t *testing.T, r *bench.Row) {
 	t.Helper()
