@@ -209,6 +209,7 @@ func BenchmarkScrubShare(b *testing.B) {
 		resp.Body.Close()
 		requests = append(requests, time.Since(start))
 	}
+	server.Close() // which waits for the end of the last handler
 	scrub := float64(median(s.Checks))
 	b.ReportMetric(100*scrub/float64(median(requests)), "scrub-%")
 	b.ReportMetric(100*scrub/float64(median(s.Requests)), "scrub-%-bare")

@@ -26,7 +26,9 @@ func RawRead(body []byte) (leads int, err error) {
 // checking and answering without a key and a transaction. It is what the part of the
 // registry in a push is measured by. It serves one request at a time.
 type RawPush struct {
-	Checks, Requests []time.Duration // what each request took for the registry, and in the handler as a whole
+	// What each request took for the registry, and in the handler as a whole. They may be
+	// read when the server is closed.
+	Checks, Requests []time.Duration
 
 	api      API
 	check    Checker

@@ -163,7 +163,7 @@ func (e *engine) verify(ctx context.Context) error {
 	for _, p := range found.problems {
 		e.report.Problems = append(e.report.Problems, e.name+": "+p)
 	}
-	e.run.add(row(17, "kill", "acknowledged leads that are lost or there twice, after kill -9 under load", float64(found.lost), "leads").of(e.name).
+	e.add(row(17, "kill", "acknowledged leads that are lost or there twice, after kill -9 under load", float64(found.lost), "leads").
 		must(atMost, 0).noted("of %s", thousands(e.leads())))
 	return nil
 }

@@ -28,7 +28,8 @@ type Host struct {
 	Keep bool      // leave the files there
 	Log  io.Writer // takes a line for each step
 
-	// Progress is called with how far a step is, often; nil: not at all.
+	// Progress is called with how far a step is, often and by many goroutines; nil: not at
+	// all.
 	Progress func(step string, done, total int64)
 
 	began time.Time

@@ -70,6 +70,7 @@ func (r *run) scrubShare(ctx context.Context, reg *registry) error {
 			return err
 		}
 	}
+	server.Close() // the last request has ended when it was answered, and a moment more
 	middle := func(list []time.Duration) float64 {
 		slices.Sort(list)
 		return percentile(list, 50) * 1000

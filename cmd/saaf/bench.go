@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -31,17 +32,14 @@ func (c *benchFlags) host(con *console) (*bench.Host, func(), error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	line := progressLine{con: con}
+	b := &benchBar{line: progressLine{con: con}}
 	return &bench.Host{
 		Program: func(ctx context.Context, url string, args ...string) *exec.Cmd {
 			return benchChild(ctx, program, url, args)
 		},
 		Dir: c.Dir, Keep: c.Keep,
-		Log: &aroundBar{line: &line},
-		Progress: func(step string, done, total int64) {
-			line.show(step, done, total, func(elapsed time.Duration) string { return step + timeLeft(done, total, elapsed) })
-		},
-	}, line.finish, nil
+		Log: b, Progress: b.show,
+	}, b.finish, nil
 }
 
 // benchChild is a process of this program, as somebody would start it on the command
@@ -61,12 +59,28 @@ func benchChild(ctx context.Context, program, url string, args []string) *exec.C
 	return cmd
 }
 
-// aroundBar writes lines where a bar may be drawn.
-type aroundBar struct{ line *progressLine }
+// benchBar draws how far a step is, and writes the lines between. Many goroutines push,
+// and each tells of it.
+type benchBar struct {
+	mu   sync.Mutex
+	line progressLine // guarded by mu
+}
 
-func (w *aroundBar) Write(b []byte) (int, error) {
-	w.line.finish()
-	return w.line.con.err.Write(b)
+func (b *benchBar) show(step string, done, total int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.line.show(step, done, total, func(elapsed time.Duration) string { return step + timeLeft(done, total, elapsed) })
+}
+
+func (b *benchBar) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.line.finish()
+}
+
+func (b *benchBar) Write(text []byte) (int, error) {
+	b.finish()
+	return b.line.con.err.Write(text)
 }
 
 type benchRegistryCmd struct {
