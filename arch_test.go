@@ -70,9 +70,14 @@ var house = []layer{
 		why:      "the program and its store for tests: it starts them and knows no part of them",
 	},
 	{
+		packages: []string{"bench"},
+		imports:  []string{"saaf", "store", "dnd", "auth", "scrub", "api", "client"},
+		why:      "the measuring: it works the program from outside, and takes each limit from the package whose work it bounds",
+	},
+	{
 		packages: []string{"cmd/saaf"},
 		imports: []string{"saaf", "store", "dnd", "sip", "agent", "egress", "web", "scrubber", "auth", "intake",
-			"scrub", "backup", "dial", "hook", "api", "console", "client"},
+			"scrub", "backup", "dial", "hook", "api", "console", "client", "bench"},
 		why: "wiring: the only places that know every part",
 	},
 }
@@ -89,6 +94,7 @@ var outside = []dependency{
 	{"cmd/saaf", "github.com/prometheus/client_golang", "/metrics in the form that watchers read"},
 	{"cmd/saaf", "github.com/schollz/progressbar/v3", "progress of long imports on a terminal"},
 	{"cmd/saaf", "golang.org/x/sync", "errgroup: owns the goroutines that live as long as the process"},
+	{"bench", "golang.org/x/sys", "how much room there is on a disk"},
 	{"cmd/saaf", "golang.org/x/sys", "what the standard library does not ask of the system"},
 	{"cmd/saaf", "golang.org/x/term", "is this a terminal, and how wide"},
 

@@ -14,7 +14,6 @@ import (
 	"time"
 
 	"saaf"
-	"saaf/dnd"
 	"saaf/intake"
 	"saaf/web"
 )
@@ -107,12 +106,9 @@ func BenchmarkReadLeads(b *testing.B) {
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()
 	read := func() {
-		l := leadReaders.Get().(*leadReader)
-		if err := l.read(body, (*leadReader).list); err != nil || len(l.rows) != saaf.MaxBulk {
+		if n, err := RawRead(body); err != nil || n != saaf.MaxBulk {
 			b.Fatal(err)
 		}
-		l.reset()
-		leadReaders.Put(l)
 	}
 	for b.Loop() {
 		read()
@@ -196,10 +192,8 @@ func BenchmarkScrubShare(b *testing.B) {
 	for i := range sent {
 		sent[i] = benchBulk(int64(i) * saaf.MaxBulk)
 	}
-	s := &storeless{dnd: a.dnd, res: intake.Result{Rows: make([]intake.Outcome, saaf.MaxBulk)}, phones: make([]saaf.Phone, saaf.MaxBulk)}
-	s.api.bodies = web.Bodies{Max: web.DefaultMaxBody, MaxInFlight: web.DefaultMaxInFlight}
-	s.api.web.Log = slog.New(slog.NewJSONHandler(io.Discard, nil))
-	server := httptest.NewServer(s.api.web.Wrap(s.api.web.Handle(s.serve)))
+	s, handler := NewRawPush(a.dnd.View().CheckAll, slog.New(slog.NewJSONHandler(io.Discard, nil)))
+	server := httptest.NewServer(handler)
 	defer server.Close()
 	var requests []time.Duration
 	b.ReportAllocs()
@@ -215,52 +209,14 @@ func BenchmarkScrubShare(b *testing.B) {
 		resp.Body.Close()
 		requests = append(requests, time.Since(start))
 	}
-	scrub := float64(median(s.scrubs))
+	server.Close() // which waits for the end of the last handler
+	scrub := float64(median(s.Checks))
 	b.ReportMetric(100*scrub/float64(median(requests)), "scrub-%")
-	b.ReportMetric(100*scrub/float64(median(s.handled)), "scrub-%-bare")
+	b.ReportMetric(100*scrub/float64(median(s.Requests)), "scrub-%-bare")
 	b.ReportMetric(scrub/1000, "scrub-µs")
 }
 
 func median(list []time.Duration) time.Duration {
 	slices.Sort(list)
 	return list[len(list)/2]
-}
-
-// storeless answers bulk pushes as if they were stored, one at a time.
-type storeless struct {
-	api             API
-	dnd             *dnd.Registry
-	res             intake.Result
-	phones          []saaf.Phone
-	verdicts        []saaf.Verdict
-	scrubs, handled []time.Duration
-}
-
-func (s *storeless) serve(w http.ResponseWriter, r *http.Request) error {
-	begun := time.Now()
-	l, err := s.api.readBody(&call{w: w, r: r}, (*leadReader).list)
-	if err != nil {
-		return err
-	}
-	defer l.release()
-	for i := range l.rows {
-		in := &l.rows[i].Input
-		var reason saaf.Reason
-		if s.phones[i], reason = (saaf.PhonePolicy{}).Parse(in.Phone); reason != saaf.ReasonNone {
-			return reason.Err()
-		}
-		if reason := in.Check(); reason != saaf.ReasonNone {
-			return reason.Err()
-		}
-	}
-	start := time.Now()
-	s.verdicts = s.dnd.View().CheckAll(s.verdicts[:0], s.phones, start)
-	s.scrubs = append(s.scrubs, time.Since(start))
-	for i := range s.verdicts {
-		s.res.Rows[i] = intake.Outcome{ID: saaf.LeadID(s.phones[i]), DND: s.verdicts[i].Reason.Blocked()}
-	}
-	l.answer = appendBulk(l.answer[:0], &s.res, l.sent, nil)
-	err = web.WriteRaw(w, http.StatusOK, l.answer)
-	s.handled = append(s.handled, time.Since(begun))
-	return err
 }

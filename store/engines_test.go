@@ -38,6 +38,7 @@ var embeddedOnly = map[string]string{
 	"TestFileIsLockedWithoutALog":              theFile,
 	"TestRawFileStaysOpen":                     theFile,
 	"TestCommitsAreCounted":                    theFile,
+	"TestRawCommits":                           theFile,
 	"TestBlocksAgainstIndex":                   theBlocks,
 	"TestUniquenessIsSwitched":                 theBlocks,
 	"TestPushesWaitForTheirRoster":             theBlocks,

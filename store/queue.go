@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"sync"
@@ -88,6 +89,7 @@ func laneOf(of scope) lane {
 // never held behind a queue of bulk requests.
 type queue struct {
 	maxSmall, maxRows int           // of each lane
+	groupRows         int           // from how many leads on a transaction takes no more jobs
 	apart             bool          // a group is of one campaign, and there are lanes
 	stopped           chan struct{} // closed when Run has answered its last job
 
@@ -108,7 +110,7 @@ type laneQueue struct {
 }
 
 func newQueue(c Config, apart bool) *queue {
-	q := &queue{maxSmall: c.QueueSingles, maxRows: c.QueueLeads, apart: apart, stopped: make(chan struct{})}
+	q := &queue{maxSmall: c.QueueSingles, maxRows: c.QueueLeads, groupRows: cmp.Or(c.groupRows, maxGroupRows), apart: apart, stopped: make(chan struct{})}
 	for i := range q.lanes {
 		q.lanes[i].wake = sync.NewCond(&q.mu)
 	}
@@ -215,7 +217,7 @@ func (q *queue) next(of lane) []*job {
 		l.wake.Wait()
 	}
 	var group []*job
-	rows, limit := 0, maxGroupRows
+	rows, limit := 0, q.groupRows
 	take := func(j *job) bool {
 		if barred(j) {
 			return false
@@ -229,7 +231,7 @@ func (q *queue) next(of lane) []*job {
 	}
 	l.small = slices.DeleteFunc(l.small, take)
 	if len(group) > 0 {
-		limit = max(mixedGroupRows, rows+1) // one bulk job goes along however many small ones there are
+		limit = min(limit, max(mixedGroupRows, rows+1)) // one bulk job goes along however many small ones there are
 	}
 	l.bulk = slices.DeleteFunc(l.bulk, func(j *job) bool {
 		taken := take(j)

@@ -124,7 +124,7 @@ func (e *embedded) close() error {
 // run is the one writer.
 func (e *embedded) run(ctx context.Context) error {
 	link := &sqliteLink{sqliteConn: e.conn, exclusive: holdsServeLock(e.store.cfg.Dir)}
-	w := &writer{store: e.store, link: link, named: make(map[saaf.SnapshotID]*saaf.EntrySnapshot)}
+	w := &writer{store: e.store, link: slowed(link, e.store.cfg.commitDelay), named: make(map[saaf.SnapshotID]*saaf.EntrySnapshot)}
 	for {
 		group := e.store.queue.next(ofCampaigns)
 		if group == nil {

@@ -73,6 +73,9 @@ type Config struct {
 	// when leads come in. A lead takes 10 to 12.
 	PhoneMemory int64
 
+	groupRows   int           // see [maxGroupRows]; for [RawCommits]
+	commitDelay time.Duration // how much longer a commit of the embedded store takes; for [RawCommits]
+
 	halfMoved bool // open what is being moved, see [Move]
 
 	// QueueSingles and QueueLeads bound what waits for the writers: requests of a

@@ -2,66 +2,138 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"strconv"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
 	"time"
+
+	"saaf/bench"
 )
 
 type benchCmd struct {
+	All      benchAllCmd      `cmd:"" default:"withargs" help:"Measure everything, in one run: what saaf bench does."`
 	Registry benchRegistryCmd `cmd:"" help:"Measure everything about the registry against its limits, in one run."`
+	Verify   benchVerifyCmd   `cmd:"" help:"Check once more what a run with --keep has left."`
 }
 
-// measure is one line of a benchmark: what was measured, against what, and whether
-// that is good enough.
-type measure struct {
-	Name  string   `json:"name"` // a stable word
-	What  string   `json:"what"`
-	Value float64  `json:"value"`
-	Unit  string   `json:"unit"`
-	Base  *float64 `json:"base"`    // what it is held against, measured in the same run and unit
-	Ratio *float64 `json:"ratio"`   // Value to Base
-	Most  *float64 `json:"at_most"` // of Ratio where there is one, else of Value; null for what is only told
-	OK    bool     `json:"ok"`
-	Note  string   `json:"note,omitempty"`
+// benchFlags say where a benchmark works.
+type benchFlags struct {
+	Dir  string `placeholder:"DIR" help:"Directory to work in; it needs room (the one for temporary files)."`
+	Keep bool   `help:"Leave the files there."`
 }
 
-// within is a value that has a limit of its own.
-func within(name, what string, value float64, unit string, most float64) measure {
-	return measure{Name: name, What: what, Value: value, Unit: unit, Most: &most, OK: value <= most}
+// host is this machine and this program.
+func (c *benchFlags) host(con *console) (*bench.Host, func(), error) {
+	program, err := thisProgram()
+	if err != nil {
+		return nil, nil, err
+	}
+	b := &benchBar{line: progressLine{con: con}}
+	return &bench.Host{
+		Program: func(ctx context.Context, url string, args ...string) *exec.Cmd {
+			return benchChild(ctx, program, url, args)
+		},
+		Dir: c.Dir, Keep: c.Keep,
+		Log: b, Progress: b.show,
+	}, b.finish, nil
 }
 
-// against is a value that is held against another one of the same run.
-func against(name, what string, value, base float64, unit string, most float64) measure {
-	ratio := value / base
-	return measure{Name: name, What: what, Value: value, Unit: unit, Base: &base, Ratio: &ratio, Most: &most, OK: ratio <= most}
+// benchChild is a process of this program, as somebody would start it on the command
+// line.
+func benchChild(ctx context.Context, program, url string, args []string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Args[0] = os.Args[0]
+	for _, kv := range os.Environ() {
+		if !strings.HasPrefix(strings.ToUpper(kv), "SAAF_") {
+			cmd.Env = append(cmd.Env, kv)
+		}
+	}
+	cmd.Env = database{url: url}.environ(cmd.Env)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = time.Minute // a server that stops finishes what it has accepted
+	dieWithParent(cmd)
+	return cmd
 }
 
-// told is a value that has no limit.
-func told(name, what string, value float64, unit string) measure {
-	return measure{Name: name, What: what, Value: value, Unit: unit, OK: true}
+// benchBar draws how far a step is, and writes the lines between. Many goroutines push,
+// and each tells of it.
+type benchBar struct {
+	mu   sync.Mutex
+	line progressLine // guarded by mu
 }
 
-func (m measure) noted(format string, args ...any) measure {
-	m.Note = fmt.Sprintf(format, args...)
-	return m
+func (b *benchBar) show(step string, done, total int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.line.show(step, done, total, func(elapsed time.Duration) string { return step + timeLeft(done, total, elapsed) })
 }
 
-func printMeasures(w io.Writer, list []measure) {
+func (b *benchBar) finish() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.line.finish()
+}
+
+func (b *benchBar) Write(text []byte) (int, error) {
+	b.finish()
+	return b.line.con.err.Write(text)
+}
+
+type benchRegistryCmd struct {
+	Numbers count `default:"100M" placeholder:"N" help:"Numbers in the registry, 1M or more (${default})."`
+	Delta   count `default:"100k" placeholder:"ROWS" help:"Rows of a delta (${default})."`
+	Seconds int   `default:"20" placeholder:"S" help:"How long requests are measured before the import begins, and after it (${default})."`
+	benchFlags
+}
+
+func (c *benchRegistryCmd) Run(ctx context.Context, con *console) error {
+	switch {
+	case c.Numbers < bench.LeastNumbers:
+		return &usageError{"--numbers must be 1M or more"}
+	case c.Delta < 1 || c.Delta > c.Numbers/2:
+		return &usageError{"--delta must be 1 to half of --numbers"}
+	case c.Seconds < 1:
+		return &usageError{"--seconds must be 1 or more"}
+	}
+	h, finish, err := c.host(con)
+	if err != nil {
+		return err
+	}
+	defer finish()
+	list, err := bench.MeasureRegistry(ctx, h, bench.RegistryConfig{Numbers: int64(c.Numbers), Delta: int64(c.Delta), Seconds: c.Seconds})
+	if err != nil {
+		return err
+	}
+	v := struct {
+		Numbers count           `json:"numbers"`
+		Delta   count           `json:"delta"`
+		OK      bool            `json:"ok"`
+		List    []bench.Measure `json:"measures"`
+	}{c.Numbers, c.Delta, bench.Missed(list) == nil, list}
+	if err := con.result(v, func(w io.Writer) { printMeasures(w, list) }); err != nil {
+		return err
+	}
+	return bench.Missed(list)
+}
+
+func printMeasures(w io.Writer, list []bench.Measure) {
 	rows := make([][]string, len(list))
 	for i, m := range list {
-		row := []string{m.What, figure(m.Value) + " " + m.Unit, "", "", "", "yes", m.Note}
+		row := []string{m.What, bench.Figure(m.Value) + " " + m.Unit, "", "", "", "yes", m.Note}
 		if m.Base != nil {
-			row[2], row[3] = figure(*m.Base)+" "+m.Unit, fmt.Sprintf("%.2f", *m.Ratio)
+			row[2], row[3] = bench.Figure(*m.Base)+" "+m.Unit, fmt.Sprintf("%.2f", *m.Ratio)
 		}
 		switch {
 		case m.Most == nil:
 			row[5] = ""
 		case m.Ratio != nil:
-			row[4] = figure(*m.Most) + " x"
+			row[4] = bench.Figure(*m.Most) + " x"
 		default:
-			row[4] = figure(*m.Most) + " " + m.Unit
+			row[4] = bench.Figure(*m.Most) + " " + m.Unit
 		}
 		if !m.OK {
 			row[5] = "NO"
@@ -69,59 +141,4 @@ func printMeasures(w io.Writer, list []measure) {
 		rows[i] = row
 	}
 	table(w, []string{"WHAT", "VALUE", "AGAINST", "RATIO", "AT MOST", "OK", "NOTE"}, rows)
-}
-
-// figure is a number with three digits that count.
-func figure(v float64) string {
-	switch {
-	case v == float64(int64(v)):
-		return thousands(int64(v))
-	case v >= 1000:
-		return thousands(int64(v + 0.5))
-	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
-}
-
-// missed is the error of a benchmark that is not within its limits.
-func missed(list []measure) error {
-	n := 0
-	for _, m := range list {
-		if !m.OK {
-			n++
-		}
-	}
-	if n == 0 {
-		return nil
-	}
-	return fmt.Errorf("%d of %d lines are not within their limit: run it again on a quiet machine before you believe it", n, len(list))
-}
-
-// steps says on err what a long benchmark is at.
-type steps struct {
-	out   io.Writer
-	began time.Time
-}
-
-func newSteps(out io.Writer) *steps { return &steps{out: out, began: time.Now()} }
-
-func (s *steps) say(format string, args ...any) {
-	fmt.Fprintf(s.out, "%7.1f s  %s\n", time.Since(s.began).Seconds(), fmt.Sprintf(format, args...))
-}
-
-// timed runs f and returns how many seconds it took.
-func timed(f func() error) (float64, error) {
-	start := time.Now()
-	err := f()
-	return time.Since(start).Seconds(), err
-}
-
-// errNoProc is where the memory of a process cannot be seen.
-var errNoProc = errors.New("the memory of a process is read from /proc: run this on Linux")
-
-// interrupted prefers the word for a Ctrl-C over what it broke.
-func interrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return err
 }

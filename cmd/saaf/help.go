@@ -71,6 +71,28 @@ the file again.
     saaf suppression import optouts.csv --reason 'list of the call centre' --source '2026-11-20'`
 }
 
+func (benchAllCmd) Help() string {
+	return `Starts a real server, pushes leads to it over loopback, and prints a table: each target beside its limit, which is measured
+in the same run (bare loops of the store, a log with fdatasync, an empty handler, random loads). One campaign is filled
+with --leads leads. Afterwards everything that was stored is checked. docs/performance.md says what each row is.
+
+It exits with 1 when something was stored wrong, and not when a figure misses its floor. It works in a directory of its own
+below --dir, which it removes at the end, and says first how much room it takes. Run it on a machine that does nothing
+else. A password for --database-url belongs into ~/.pgpass or PGPASSWORD.
+
+    saaf bench
+    saaf bench --leads 10M --numbers 300M --dir /var/tmp
+    saaf bench --json > before.json`
+}
+
+func (benchVerifyCmd) Help() string {
+	return `Exits with 1 when what is stored is not what was acknowledged: a lead that is lost, there twice, or has a verdict that is not
+its own, a count that is wrong, a ledger that was changed.
+
+    saaf bench --keep --dir /var/tmp
+    saaf bench verify /var/tmp/saaf-bench-.../embedded`
+}
+
 func (benchRegistryCmd) Help() string {
 	return `Generates a registry of made-up numbers, imports it, opens it, looks numbers up and applies a delta; then pushes leads to a
 real server while another full set, with categories for every number, and a delta to it are imported and activated beside

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -30,7 +30,7 @@ const (
 // counts the time of each from when it was due. What it pushes it knows the verdict
 // of.
 type pushes struct {
-	bench  *registryBench
+	bench  *registry
 	url    string // of the campaign
 	key    string
 	client *http.Client
@@ -47,7 +47,7 @@ type pushes struct {
 	leads  int64
 }
 
-func newPushes(b *registryBench, url, key string) *pushes {
+func newPushes(b *registry, url, key string) *pushes {
 	return &pushes{
 		bench: b, url: url, key: key,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}, Timeout: time.Minute},
@@ -102,10 +102,10 @@ func (p *pushes) lead(body []byte, blocked []bool) ([]byte, []bool) {
 		n := p.next.Add(1) - 1
 		isListed, i := n%2 == 0, n/2
 		if !isListed {
-			i += int64(b.Numbers) + 2*int64(b.Delta) // behind those that deltas add
+			i += b.Numbers + 2*b.Delta // behind those that deltas add
 		}
 		phone := b.plain.Number(i % b.plain.Capacity())
-		if isListed && (i >= int64(b.Numbers) || !b.deltas[0].Entry(phone).Listed || !b.deltas[1].Entry(phone).Listed) {
+		if isListed && (i >= b.Numbers || !b.deltas[0].Entry(phone).Listed || !b.deltas[1].Entry(phone).Listed) {
 			continue
 		}
 		return fmt.Appendf(body, `{"phone":"%s","name":"Lead %d","email":"lead%d@example.com","metadata":{"plan":"enterprise","source":"website","city":"Pune","score":%d}}`,
@@ -255,8 +255,8 @@ const spotChecks = 1_000_000
 
 // verify looks into the snapshot that is active in the end for numbers whose entries
 // are known: listed ones, unlisted ones, and all of the delta.
-func (b *registryBench) verify(ctx context.Context) error {
-	b.steps.say("checking what the registry holds")
+func (b *registry) verify(ctx context.Context) error {
+	b.say("checking what the registry holds")
 	snap, opened, err := b.active(ctx)
 	if err != nil {
 		return err
@@ -274,9 +274,9 @@ func (b *registryBench) verify(ctx context.Context) error {
 			check(b.listed.Number(i))
 		}
 	}
-	stride(0, int64(b.Numbers))
-	stride(int64(b.Numbers), b.listed.Capacity())
-	for k := range int64(b.Delta) {
+	stride(0, b.Numbers)
+	stride(b.Numbers, b.listed.Capacity())
+	for k := range b.Delta {
 		p, removes := d.Row(k)
 		if check(p); d.Entry(p).Listed == removes {
 			return fmt.Errorf("the delta contradicts itself about row %d", k)

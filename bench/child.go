@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -7,41 +7,22 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
-
-// children starts this program, as somebody would on the command line.
-type children struct{ program string }
-
-func (c *children) command(ctx context.Context, args ...string) *exec.Cmd {
-	cmd := exec.CommandContext(ctx, c.program, args...)
-	cmd.Args[0] = os.Args[0]
-	for _, kv := range os.Environ() {
-		if !strings.HasPrefix(strings.ToUpper(kv), "SAAF_") {
-			cmd.Env = append(cmd.Env, kv)
-		}
-	}
-	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
-	cmd.WaitDelay = importGrace
-	dieWithParent(cmd)
-	return cmd
-}
 
 // memoryEvery is how often the memory of a process is looked at.
 const memoryEvery = 5 * time.Millisecond
 
-// run runs a command to its end and returns the most anonymous memory that it had,
-// in bytes.
-func (c *children) run(ctx context.Context, args ...string) (most int64, err error) {
-	runtime.LockOSThread() // see childImporter.once
+// command runs a command about a store to its end and returns the most anonymous
+// memory that it had, in bytes.
+func (h *Host) command(ctx context.Context, at place, args ...string) (most int64, err error) {
+	runtime.LockOSThread() // the kernel ends the process with the thread that started it
 	defer runtime.UnlockOSThread()
-	cmd := c.command(ctx, args...)
+	cmd := h.Program(ctx, at.url, append(args, "--data-dir", at.dir)...)
 	var said bytes.Buffer
 	cmd.Stderr = &said
 	if err := cmd.Start(); err != nil {
@@ -95,8 +76,8 @@ type servingChild struct {
 }
 
 // serve starts a server and returns when it listens. Its log goes to a file.
-func (c *children) serve(ctx context.Context, dataDir, logFile string) (*servingChild, error) {
-	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o600)
+func (h *Host) serve(ctx context.Context, at place, logFile string) (*servingChild, error) {
+	log, err := os.OpenFile(logFile, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +89,7 @@ func (c *children) serve(ctx context.Context, dataDir, logFile string) (*serving
 		// The kernel ends the process with the thread that started it.
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		cmd := c.command(ctx, "--json", "serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0", "--log-level", "warn")
+		cmd := h.Program(ctx, at.url, "--json", "serve", "--data-dir", at.dir, "--listen", "127.0.0.1:0", "--log-level", "warn")
 		cmd.Stderr = log
 		out, err := cmd.StdoutPipe()
 		if err == nil {
@@ -143,4 +124,15 @@ func (s *servingChild) end() error {
 		return fmt.Errorf("saaf serve: %w", err)
 	}
 	return nil
+}
+
+// kill ends the server as a power cut would end it for its clients: at once.
+func (s *servingChild) kill() error {
+	p, err := os.FindProcess(s.pid)
+	if err == nil {
+		err = p.Kill()
+	}
+	<-s.ended
+	s.stop()
+	return err
 }

@@ -1,15 +1,12 @@
-package main
+package bench
 
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"saaf"
-	"saaf/auth"
 	"saaf/client"
-	"saaf/store"
 )
 
 // What is sent while the registry moves: an ordinary busy hour and no race, since a
@@ -22,18 +19,19 @@ const (
 
 // measureRequests pushes leads to a real server and compares how long it takes
 // while nothing else goes on and while a full set and a delta are imported and activated beside it.
-func (b *registryBench) measureRequests(ctx context.Context) (err error) {
+func (b *registry) measureRequests(ctx context.Context) (err error) {
 	if _, err := b.generate(ctx, "listed.csv", b.listed, nil); err != nil {
 		return err
 	}
 	if _, err := b.generate(ctx, "listed_delta.csv", b.listed, b.deltas[1]); err != nil {
 		return err
 	}
-	key, err := b.pushKey(ctx)
+	_, keys, err := b.data.keys(ctx, 1)
 	if err != nil {
 		return err
 	}
-	srv, err := b.child.serve(ctx, b.data.DataDir, b.path("serve.log"))
+	key := keys[0]
+	srv, err := b.serve(ctx, b.data, b.path("serve.log"))
 	if err != nil {
 		return err
 	}
@@ -52,7 +50,7 @@ func (b *registryBench) measureRequests(ctx context.Context) (err error) {
 	p.start(pushing)
 	defer func() { stop(); p.wait() }()
 
-	b.steps.say("pushing leads, %s a second, for %d s", thousands(leadsPerSecond), b.Seconds)
+	b.say("pushing leads, %s a second, for %d s", thousands(leadsPerSecond), b.Seconds)
 	if err := wait(ctx, time.Second); err != nil { // until connections are made and caches warm
 		return err
 	}
@@ -61,7 +59,7 @@ func (b *registryBench) measureRequests(ctx context.Context) (err error) {
 		return err
 	}
 	p.enter(during)
-	b.steps.say("importing listed.csv beside them")
+	b.say("importing listed.csv beside them")
 	seconds, memory, err := b.importFile(ctx, "listed.csv", "--full")
 	if err != nil {
 		return err
@@ -70,12 +68,12 @@ func (b *registryBench) measureRequests(ctx context.Context) (err error) {
 	if err := b.addFileSize(ctx, "file_categories", "snapshot file with categories for all, bytes per number", 2.7, 1.02); err != nil {
 		return err
 	}
-	b.steps.say("waiting until all leads are re-checked")
+	b.say("waiting until all leads are re-checked")
 	if err := p.checked(ctx, srv.URL); err != nil {
 		return err
 	}
 	p.enter(during)
-	b.steps.say("importing listed_delta.csv beside them")
+	b.say("importing listed_delta.csv beside them")
 	deltaSeconds, _, err := b.importFile(ctx, "listed_delta.csv", "--delta")
 	if err != nil {
 		return err
@@ -86,7 +84,7 @@ func (b *registryBench) measureRequests(ctx context.Context) (err error) {
 	}
 	// What else the machine does changes: what is compared with is from both sides.
 	p.enter(alone)
-	b.steps.say("pushing leads for %d s more", b.Seconds)
+	b.say("pushing leads for %d s more", b.Seconds)
 	if err := wait(ctx, time.Duration(b.Seconds)*time.Second); err != nil {
 		return err
 	}
@@ -111,26 +109,4 @@ func wait(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// pushKey makes a key that may send that many requests.
-func (b *registryBench) pushKey(ctx context.Context) (string, error) {
-	var secret saaf.Secret
-	err := b.data.withStore(ctx, quiet, true, func(ctx context.Context, st *store.Store) error {
-		tenant, err := st.CreateTenant(ctx, "bench")
-		if err != nil {
-			return err
-		}
-		key, made, err := auth.NewKey(auth.KeySpec{TenantID: tenant.ID, Environment: saaf.Live, RateLimit: saaf.MaxRateLimit})
-		if err != nil {
-			return err
-		}
-		secret = made
-		_, err = st.CreateKey(ctx, key)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("make a key: %w", err)
-	}
-	return string(secret), nil
 }

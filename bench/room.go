@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"fmt"
@@ -19,8 +19,8 @@ const (
 )
 
 // need is how much room the run takes at most at one time.
-func (b *registryBench) need() int64 {
-	n, file := int64(b.Numbers), int64(len(b.heads))*headBytes
+func (b *registry) need() int64 {
+	n, file := b.Numbers, int64(len(b.heads))*headBytes
 	first := n*(plainRowBytes+scratchBytes) + 3*file
 	second := n*(listedRowBytes+scratchBytes+2) + 5*file
 	if b.Keep {
@@ -30,9 +30,9 @@ func (b *registryBench) need() int64 {
 	return max(first, second) + int64(leads)*leadBytes + reserveForOther
 }
 
-// room says how much the run takes on the disk, and refuses when it is not there.
-func (b *registryBench) room() error {
-	dir := b.Dir
+// room says how much a run takes on the disk, and refuses when it is not there.
+func (h *Host) room(need int64) error {
+	dir := h.Dir
 	if dir == "" {
 		dir = os.TempDir()
 	}
@@ -41,8 +41,8 @@ func (b *registryBench) room() error {
 		return &os.PathError{Op: "look for room in", Path: dir, Err: err}
 	}
 	free := int64(fs.Bavail) * int64(fs.Bsize)
-	b.steps.say("this takes up to %.1f GB in %s, of which %.1f GB are free", float64(b.need())/1e9, dir, float64(free)/1e9)
-	return enough(b.need(), free, dir)
+	h.say("this takes up to %.1f GB in %s, of which %.1f GB are free", float64(need)/1e9, dir, float64(free)/1e9)
+	return enough(need, free, dir)
 }
 
 // enough refuses a run that has not the room it needs.

@@ -1,4 +1,4 @@
-package main
+package bench
 
 import (
 	"bytes"
@@ -65,13 +65,13 @@ const (
 
 // measureLookups opens the snapshot as a server does and looks random numbers up,
 // against loads from random places of the same file, mapped the same way.
-func (b *registryBench) measureLookups(ctx context.Context) error {
-	b.steps.say("opening the snapshot and looking numbers up")
+func (b *registry) measureLookups(ctx context.Context) error {
+	b.say("opening the snapshot and looking numbers up")
 	snap, _, err := b.active(ctx)
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(b.data.registryDir(), snap.SHA256.String()+dnd.Extension)
+	path := filepath.Join(b.data.registry(), snap.SHA256.String()+dnd.Extension)
 	var opened *dnd.Snapshot
 	opens := make([]float64, lookupRounds)
 	for i := range opens {
