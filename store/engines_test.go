@@ -136,6 +136,7 @@ const (
 
 // onPartitions are tests of the partitions.
 var onPartitions = map[string]string{
+	"TestLongReadsHoldNoGlance":           theWriters,
 	"TestPartitions":                   thePartitions,
 	"TestPartitionRule":                thePartitions,
 	"TestWatcher":                      "what it watches for matters there",
