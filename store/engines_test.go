@@ -147,6 +147,7 @@ const (
 
 // onPartitions are tests of the partitions.
 var onPartitions = map[string]string{
+	"TestLongReadsHoldNoGlance":           theWriters,
 	"TestPartitions":                   thePartitions,
 	"TestPartitionRule":                thePartitions,
 	"TestWatcher":                      "what it watches for matters there",
