@@ -92,7 +92,7 @@ type queue struct {
 	mu    sync.Mutex
 	lanes [lanes]laneQueue        // guarded by mu
 	busy  map[saaf.CampaignID]int // guarded by mu; writers that are at a campaign
-	ended bool             // guarded by mu; nothing more will come
+	ended bool                    // guarded by mu; nothing more will come
 }
 
 // laneQueue is what waits in a lane.
