@@ -133,6 +133,7 @@ var onPostgres = map[string]string{
 	"TestPushesDoNotOvertakeChanges":      theOthers,
 	"TestPausedTransactionIsOver":         theLink,
 	"TestSpreadGoesOn":                    theWriters,
+	"TestLongReadsHoldNoGlance":           theWriters,
 	"TestLocksHoldNobodyElse":             theWriters,
 	"TestLeasesHoldNoHeartbeat":           theWriters,
 	"TestReadsHoldNoWriter":               theWriters,
@@ -147,7 +148,6 @@ const (
 
 // onPartitions are tests of the partitions.
 var onPartitions = map[string]string{
-	"TestLongReadsHoldNoGlance":           theWriters,
 	"TestPartitions":                   thePartitions,
 	"TestPartitionRule":                thePartitions,
 	"TestWatcher":                      "what it watches for matters there",
