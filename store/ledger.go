@@ -75,6 +75,20 @@ func (t *tx) entry(key entryKey) (*openEntry, error) {
 	return e, nil
 }
 
+// nextJob lets no entry take decisions of the job that comes which others have filled:
+// what that decides about a lead must stand behind what was decided before. A lead that
+// comes in has nothing before it, and pushes share theirs.
+func (t *tx) nextJob() {
+	for key := range t.fillable {
+		if key.stage != saaf.StageIngest {
+			delete(t.fillable, key)
+		}
+	}
+	if t.filling != nil && t.filling.stage != saaf.StageIngest {
+		t.filling = nil
+	}
+}
+
 // open gives an entry its id. Ids of the ledger increase along the chain whatever
 // the clocks of the processes say that write to it.
 func (t *tx) open(e *openEntry) error {

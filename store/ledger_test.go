@@ -257,6 +257,65 @@ func apart(b *bundle, h saaf.EntryHead) []saaf.EntryHead {
 
 // Every kind of write leaves what it must in the ledger and nothing else, and no
 // entry holds a phone.
+// The ledger has the decisions about a lead in the order in which they were made, also
+// those of one transaction, whatever they rest on.
+func TestDecisionsOfOneTransactionAreInOrder(t *testing.T) {
+	t.Parallel()
+	timeless(t, func(t *testing.T) {
+		b := setup(t)
+		one, two := b.activate(20_000), b.activate(20_001)
+		l := b.add(b.campaign, leads(0, 1)...).Leads[0]
+		steps := []struct {
+			by     saaf.SnapshotRef
+			status saaf.LeadStatus
+			reason saaf.VerdictReason
+		}{{one, saaf.LeadDND, saaf.FullBlock}, {two, saaf.LeadPending, saaf.NotRegistered}, {one, saaf.LeadDND, saaf.PartialBlock}, {two, saaf.LeadDND, saaf.FullBlock}}
+		release := b.block()
+		commits := b.commits()
+		was := UnfinishedLead{ID: l.ID, Phone: l.Phone}
+		var answers []<-chan error
+		for n, s := range steps {
+			from := was
+			answers = append(answers, b.later(1, func(x *tx) error {
+				c := campaignRef{b.campaign, b.tenant, saaf.Live}
+				m := &move{was: from, phone: x.judged(b.tenant, l.Phone), status: s.status, reason: s.reason, verdict: verdict(s.reason, s.by)}
+				moved, err := x.move(c, []*move{m}, judging{stage: saaf.StageRescrub, source: saaf.SourceFile, by: saaf.System})
+				if err == nil && moved != 1 {
+					err = fmt.Errorf("step %d moved %d leads", n, moved)
+				}
+				return err
+			}))
+			was.Status, was.Reason = s.status, s.reason
+			b.waiting(n + 1)
+		}
+		release()
+		for _, answer := range answers {
+			b.must(<-answer)
+		}
+		if !b.engine.shared() && b.commits()-commits > 2 {
+			t.Fatalf("%d commits: the steps did not share one", b.commits()-commits)
+		}
+		stands, seen := saaf.RegistryUnavailable, 0
+		list, err := b.LedgerAfter(b.ctx, 0)
+		b.must(err)
+		for _, e := range list {
+			for d, err := range e.Decisions() {
+				b.must(err)
+				if d.Lead != l.ID || d.New {
+					continue
+				}
+				if seen++; d.Had != stands {
+					t.Errorf("decision %d goes on from %v, and the lead stood at %v", seen, d.Had, stands)
+				}
+				stands = d.Reason
+			}
+		}
+		if seen != len(steps) {
+			t.Errorf("%d decisions", seen)
+		}
+	})
+}
+
 func TestEveryWriteLeavesItsEntries(t *testing.T) {
 	t.Parallel()
 	b := setup(t)

@@ -91,6 +91,7 @@ func (t *tx) runAll(group []*job, errs []error) error {
 	for i := 0; i < len(group); {
 		n := 1
 		t.wrote = false
+		t.nextJob()
 		if group[i].adds != nil {
 			for i+n < len(group) && group[i+n].adds != nil && group[i+n].of == group[i].of {
 				n++
