@@ -198,8 +198,8 @@ func benchTamper(t *testing.T, kept string) {
 	left := filepath.Join(kept, "embedded")
 	benchVerify(t, "", left)
 	for _, c := range []struct{ statement, problem string }{
-		{"DELETE FROM leads WHERE id = (SELECT max(id) FROM leads)", "1 acknowledged leads are not there"},
-		{"UPDATE leads SET phone = 6000000001 WHERE id = (SELECT max(id) FROM leads)", "1 acknowledged leads are not there"},
+		{"DELETE FROM leads WHERE id = (SELECT min(id) FROM leads)", "1 acknowledged leads are not there"},
+		{"UPDATE leads SET phone = 6000000001 WHERE id = (SELECT min(id) FROM leads)", "1 acknowledged leads are not there"},
 		{fmt.Sprintf("UPDATE leads SET reason = %d WHERE id = (SELECT id FROM leads WHERE status = %d LIMIT 1)", saaf.NotRegistered, saaf.LeadDND), "1 leads have a verdict that is not theirs"},
 		{"UPDATE campaign_counts SET pending = pending + 1 WHERE campaign_id = (SELECT max(campaign_id) FROM leads)", "leads are counted"},
 		{"UPDATE ledger SET head = head || ' ' WHERE id = (SELECT max(id) FROM ledger)", "the ledger"},
