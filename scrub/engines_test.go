@@ -28,6 +28,7 @@ var embeddedOnly = map[string]string{
 	"TestVerifyFindsWrongCheckpoints":       damages,
 	"TestVerifyAgainstLodgedCheckpoints":    damages,
 	"TestVerifyLooksForTheEntriesOfLeads":   damages,
+	"TestVerifyLooksAtTheBlocks":            damages,
 
 	"TestEvidencePathLimits":              "its entries are in one chain; where leads and checks have each their own, see TestEvidenceOfSeveralChains",
 	"TestImportCancelledBeforeItIsActive": "a push holds the one writer; where lanes have their own it holds no activation",

@@ -41,7 +41,12 @@ type bundle struct {
 // setup opens a data directory with one tenant and one campaign.
 func setup(t testing.TB) *bundle {
 	t.Helper()
-	var cfg store.Config
+	return setupWith(t, store.Config{})
+}
+
+// setupWith is setup with a configuration of the store.
+func setupWith(t testing.TB, cfg store.Config) *bundle {
+	t.Helper()
 	first, err := start{}, error(nil)
 	if pgtest.Current() == pgtest.Embedded {
 		first, err = template()

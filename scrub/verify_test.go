@@ -622,9 +622,31 @@ func TestVerifyAgainstLodgedCheckpoints(t *testing.T) {
 	}
 }
 
-func TestVerifyLooksForTheEntriesOfLeads(t *testing.T) {
+func TestVerifyLooksAtTheBlocks(t *testing.T) {
 	t.Parallel()
 	b := setup(t)
+	b.history()
+	lead := b.leads()[asha]
+	i := b.intrude()
+	for change, back := range map[string]string{
+		"UPDATE leads SET created_at = created_at + 86400000": "UPDATE leads SET created_at = created_at - 86400000",
+		"UPDATE leads SET external_id = 'crm-1'":              "UPDATE leads SET external_id = NULL",
+		"UPDATE campaign_counts SET held = held + 1":          "UPDATE campaign_counts SET held = held - 1",
+	} {
+		i.run(change)
+		if _, p := i.broken(VerifyOptions{}); p == nil || p.Campaign != b.campaign || p.Lead != 0 && p.Lead != lead.ID {
+			t.Errorf("%s: found %+v", change, p)
+		}
+		i.run(back)
+		if _, p := i.broken(VerifyOptions{}); p != nil {
+			t.Errorf("%s and back: found %+v", change, p)
+		}
+	}
+}
+
+func TestVerifyLooksForTheEntriesOfLeads(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, store.Config{Uniqueness: store.ByIndex}) // without blocks, which would find much of it first
 	b.history()
 	lead := b.leads()[asha]
 	i := b.intrude()

@@ -123,9 +123,12 @@ func (l *sqliteLink) moveLeads(t *tx, campaign saaf.CampaignID, moves []*move) e
 			return err
 		}
 		if m.moved = n > 0; m.moved {
-			if err := l.restate(campaign, m); err != nil {
-				return err
-			}
+			err = l.restate(campaign, m)
+		} else {
+			err = l.reconcile(campaign, m.was)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

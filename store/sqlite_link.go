@@ -340,6 +340,35 @@ func (l *sqliteLink) restate(campaign saaf.CampaignID, m *move) error {
 	return nil
 }
 
+// reconcile has the blocks say what the row of a lead says, when they do not: else
+// whoever found the lead by them would find it like that for ever. The row is right, and
+// only somebody who changed it by hand can have made a difference.
+func (l *sqliteLink) reconcile(campaign saaf.CampaignID, was UnfinishedLead) error {
+	const sqlLeadStands = `SELECT status, reason, snapshot_id, checked_at FROM leads WHERE campaign_id = $1 AND id = $2`
+	if !l.packed {
+		return nil
+	}
+	m := &move{was: was}
+	err := l.query(sqlLeadStands, func(r row) error {
+		m.status, m.reason = saaf.LeadStatus(r.int64()), saaf.VerdictReason(r.int64())
+		m.verdict.Snapshot.ID, m.verdict.CheckedAt = saaf.SnapshotID(r.int64()), r.time()
+		m.moved = true
+		return nil
+	}, campaign, was.ID)
+	if err != nil || !m.moved {
+		return err // a lead that has gone has left its block, too
+	}
+	w, err := l.workOn(campaign)
+	if err != nil {
+		return err
+	}
+	_, e, err := l.locate(campaign, w, was.ID, was.Phone)
+	if err != nil || e.State == phoneblock.Of(m.status, m.reason) {
+		return err
+	}
+	return l.restate(campaign, m)
+}
+
 // forgetLead removes a lead that was deleted from the blocks of its campaign.
 func (l *sqliteLink) forgetLead(campaign saaf.CampaignID, lead UnfinishedLead) error {
 	if !l.packed {
