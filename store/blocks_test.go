@@ -410,7 +410,7 @@ func testPushesWaitForTheirRoster(t *testing.T, server bool) {
 		batch, answer := b.push(t.Context(), list...)
 		answers, batches = append(answers, answer), append(batches, batch)
 	}
-	push(leads(0, 60))
+	push(leads(0, 8))
 	<-reading
 	push(leads(0, 90)) // waits, and is all that may
 	eventually(t, "the second waits", func() bool { return b.parked(b.campaign) == 90 })
