@@ -167,6 +167,12 @@ func makePrivate(dir, path string) error {
 
 func openConn(ctx context.Context, path string, flags sqlite.OpenFlags) (sqliteConn, error) {
 	conn, err := sqlite.OpenConn(path, flags)
+	// A new file gets its log before a time to wait can be set, and another process that
+	// makes it at the same moment holds it.
+	for until := time.Now().Add(10 * time.Second); sqlite.ErrCode(err).ToPrimary() == sqlite.ResultBusy && ctx.Err() == nil && time.Now().Before(until); {
+		time.Sleep(20 * time.Millisecond)
+		conn, err = sqlite.OpenConn(path, flags)
+	}
 	if err != nil {
 		return sqliteConn{}, err
 	}
