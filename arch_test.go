@@ -41,8 +41,13 @@ var house = []layer{
 		why:      "how phones are kept once: bytes and memory, for the store alone, which it knows nothing of",
 	},
 	{
-		packages: []string{"store", "dnd", "sip", "agent", "egress", "web", "scrubber"},
+		packages: []string{"store"},
 		imports:  []string{"saaf", "phoneblock"},
+		why:      "as those below, and the only one that knows how blocks are packed",
+	},
+	{
+		packages: []string{"dnd", "sip", "agent", "egress", "web", "scrubber"},
+		imports:  []string{"saaf"},
 		why:      "one outside technology each, so that each can be replaced alone",
 	},
 	{

@@ -40,8 +40,11 @@ func TestBlocksAgainstIndex(t *testing.T) {
 		now := func() time.Time { return at }
 		for i, how := range []Uniqueness{ByBlocks, ByIndex} {
 			w.names[i] = map[saaf.LeadID]int{}
-			// So little memory that every roster is dropped when nobody needs it.
-			b := setupWith(t, Config{Uniqueness: how, PhoneMemory: int64(1 + 1<<40*(seed%3/2)), now: now})
+			memory := int64(1) // every roster is dropped when nobody needs it
+			if seed%3 == 2 {
+				memory = 1 << 40
+			}
+			b := setupWith(t, Config{Uniqueness: how, PhoneMemory: memory, now: now})
 			b.newCampaign(b.tenant, saaf.Live)
 			w.stores[i] = b
 		}
