@@ -49,7 +49,7 @@ func TestBlocksAgainstIndex(t *testing.T) {
 			w.stores[i] = b
 		}
 		snap := [2]saaf.SnapshotRef{w.stores[0].activate(20_000), w.stores[1].activate(20_000)}
-		for step := range 60 {
+		for step := range 40 {
 			at = at.Add(time.Duration(w.r.IntN(5000)) * time.Millisecond)
 			switch w.r.IntN(10) {
 			case 0:
@@ -63,7 +63,7 @@ func TestBlocksAgainstIndex(t *testing.T) {
 			default:
 				w.push(snap, at, 1+w.r.IntN(500))
 			}
-			if step == 30 && rounds > 1 {
+			if step == 20 && rounds > 1 {
 				w.compare(at)
 			}
 		}
@@ -325,7 +325,7 @@ func TestUniquenessIsSwitched(t *testing.T) {
 	b := setupWith(t, Config{Uniqueness: ByIndex})
 	snap := b.activate(20_000)
 	for _, c := range []saaf.CampaignID{b.campaign, b.newCampaign(b.tenant, saaf.Live)} {
-		for n := range 5 {
+		for n := range 3 {
 			list := leads(n*300, n*300+400)
 			for i := range list {
 				list[i].Verdict = verdict(saaf.VerdictReason(i%6), snap)
