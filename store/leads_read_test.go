@@ -1,6 +1,8 @@
 package store
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -166,5 +168,33 @@ func TestLeadOfSomebodyElse(t *testing.T) {
 	b.must(err)
 	if len(mine) != 1 || mine[0].ID != id {
 		t.Errorf("the owner lists %v", mine)
+	}
+}
+
+// A reader that goes away half-way leaves nothing behind on its connection: the next to
+// read there sees what was committed since.
+func TestReaderGoesAway(t *testing.T) {
+	t.Parallel()
+	b := setupWith(t, Config{Readers: 1})
+	ctx, cancel := context.WithCancel(t.Context())
+	look := func() error {
+		return b.read(ctx, func(conn session) error {
+			_, err := leadsByPhone(conn, b.campaign, []saaf.Phone{phone(0)})
+			return err
+		})
+	}
+	err := b.read(ctx, func(conn session) error {
+		half := func() error { cancel(); _, err := ownedCampaign(conn, b.tenant, b.campaign); return err }
+		return amongBlocks(conn, func(blockReader) error { return half() }, half)
+	})
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("the reader that went away was told %v", err)
+	}
+	if err := look(); !errors.Is(err, context.Canceled) {
+		t.Errorf("it came again and was told %v", err)
+	}
+	b.add(b.campaign, leads(0, 3)...)
+	if got := b.all(b.campaign); len(got) != 3 {
+		t.Errorf("the next reader sees %d leads of 3", len(got))
 	}
 }

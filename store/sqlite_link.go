@@ -123,11 +123,15 @@ func (l *sqliteLink) rollback() error {
 	return l.sqliteConn.rollback()
 }
 
-// rollback undoes the open transaction, if SQLite has not done so by itself.
+// rollback undoes the open transaction, if SQLite has not done so by itself. Whoever
+// asked may have gone meanwhile, and SQLite runs no statement for those: the transaction
+// would stay, and the next one to read on this connection see a store of long ago.
 func (c sqliteConn) rollback() error {
 	if c.AutocommitEnabled() {
 		return nil
 	}
+	gone := c.SetInterrupt(nil)
+	defer c.SetInterrupt(gone)
 	_, err := c.exec("ROLLBACK")
 	return err
 }

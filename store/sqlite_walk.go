@@ -46,8 +46,8 @@ func (c sqliteConn) still(fn func(packed bool) error) (err error) {
 			return err
 		}
 		defer func() {
-			if _, eerr := c.exec("ROLLBACK"); err == nil {
-				err = eerr
+			if rerr := c.rollback(); err == nil {
+				err = rerr
 			}
 		}()
 	}
