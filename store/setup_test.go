@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 	if !chosen {
 		checks := "10"
 		if os.Getenv("SAAF_LONG") != "" {
-			checks = "1000"
+			checks = "200"
 		}
 		if err := flag.Set("rapid.checks", checks); err != nil {
 			panic(err)

@@ -152,8 +152,9 @@ func (d *diskRun) batch(n int) []int64 {
 // nothing of it was stored.
 func (d *diskRun) push(ctx context.Context, phones []int64) (refused bool, err error) {
 	leads := make([]client.NewLead, len(phones))
+	filling := fmt.Appendf(nil, `{"note": "%s"}`, strings.Repeat("n", 3000)) // few leads fill a disk, and are soon read again
 	for i, phone := range phones {
-		leads[i] = client.NewLead{Phone: fmt.Sprint(phone), Name: strings.Repeat("n", 200), Email: strings.Repeat("e", 200) + "@example.org"}
+		leads[i] = client.NewLead{Phone: fmt.Sprint(phone), Name: strings.Repeat("n", 200), Metadata: filling}
 	}
 	res, err := client.New(d.srv.URL, d.key).PushLeads(ctx, d.campaign, leads)
 	switch e, _ := errors.AsType[*client.Error](err); {
