@@ -33,8 +33,9 @@ type room struct {
 func smallDisk(t *testing.T) (r *room, ok bool) {
 	t.Helper()
 	dir := t.TempDir()
-	// Each fill leaves up to three megabytes of leads, in the file and in the log.
-	size := fmt.Sprintf("size=%dm,mode=0700", 96+8*fills())
+	// Each fill leaves some ten megabytes of leads: the log has room of its own when the
+	// disk is full.
+	size := fmt.Sprintf("size=%dm,mode=0700", 96+16*fills())
 	err := unix.Mount("saaf-test", dir, "tmpfs", 0, size)
 	if errors.Is(err, unix.EPERM) {
 		return nil, false
