@@ -33,9 +33,9 @@ type room struct {
 func smallDisk(t *testing.T) (r *room, ok bool) {
 	t.Helper()
 	dir := t.TempDir()
-	// Each fill leaves some ten megabytes of leads: the log has room of its own when the
-	// disk is full.
-	size := fmt.Sprintf("size=%dm,mode=0700", 96+16*fills())
+	// Each fill leaves as many leads as its log has room for, some tens of megabytes: that
+	// goes on when the disk is full.
+	size := fmt.Sprintf("size=%dm,mode=0700", 96+40*fills())
 	err := unix.Mount("saaf-test", dir, "tmpfs", 0, size)
 	if errors.Is(err, unix.EPERM) {
 		return nil, false
@@ -316,7 +316,7 @@ func (d *diskRun) check(ctx context.Context, when string) error {
 // fills is how often the disk is filled.
 func fills() int {
 	if os.Getenv("SAAF_LONG") != "" {
-		return 20
+		return 10
 	}
 	return 4
 }
