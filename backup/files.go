@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"saaf"
+	"saaf/fileowner"
 )
 
 // step is how much is copied before it is synced, a few milliseconds of a disk: whoever
@@ -78,6 +80,9 @@ func copyFile(ctx context.Context, r io.Reader, to string, p *progress) (n int64
 	if err != nil {
 		return 0, got, err
 	}
+	if err := fileowner.Settle(f, filepath.Dir(to)); err != nil {
+		return 0, got, errors.Join(err, f.Close())
+	}
 	n, got, err = sum(ctx, r, f, p)
 	return n, got, errors.Join(err, f.Close())
 }
@@ -95,7 +100,7 @@ func duplicate(ctx context.Context, from, to string, p *progress) (n int64, got 
 	if err != nil {
 		return 0, got, err
 	}
-	if err := errors.Join(transfer(ctx, out, in, p), out.Close()); err != nil {
+	if err := errors.Join(fileowner.Settle(out, filepath.Dir(to)), transfer(ctx, out, in, p), out.Close()); err != nil {
 		return 0, got, err
 	}
 	return sumFile(ctx, to, p)
@@ -130,7 +135,7 @@ func writeFile(to string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(err, fileowner.Settle(f, filepath.Dir(to)), f.Sync(), f.Close())
 }
 
 // syncDir makes the names in a directory durable.

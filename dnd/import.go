@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"time"
 
 	"saaf"
+	"saaf/fileowner"
 )
 
 // Import makes a snapshot file from registry files, by section 2 of the registry
@@ -235,7 +235,7 @@ func (j *job) prepare() (err error) {
 
 // write writes the file of the snapshot and gives it its name.
 func (j *job) write(ctx context.Context, o *outline) (err error) {
-	if err := os.MkdirAll(j.Dir, 0o700); err != nil {
+	if err := fileowner.Mkdir(j.Dir); err != nil {
 		return err
 	}
 	f, err := createTemp(j.Dir)

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"saaf/fileowner"
 )
 
 const lockName = "serve.lock"
@@ -75,7 +77,7 @@ func LockServe(dir string) (*ServeLock, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lock %s: %w", dir, err)
 	}
-	if err := takeLock(dir, f); err != nil {
+	if err := errors.Join(fileowner.Settle(f, dir), takeLock(dir, f)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	held.files = append(held.files, f)

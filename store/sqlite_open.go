@@ -15,6 +15,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"saaf"
+	"saaf/fileowner"
 )
 
 // fileName is the embedded database inside the data directory.
@@ -162,7 +163,7 @@ func makePrivate(dir, path string) error {
 	case err != nil:
 		return err
 	}
-	return f.Close()
+	return errors.Join(fileowner.Settle(f, dir), f.Close()) // SQLite gives the log the same owner
 }
 
 func openConn(ctx context.Context, path string, flags sqlite.OpenFlags) (sqliteConn, error) {
