@@ -214,7 +214,11 @@ func (j *job) build(ctx context.Context) (*outline, error) {
 		return nil, err
 	}
 	j.check(outline)
-	return outline, j.report.judge(j.Override)
+	if err := j.report.judge(j.Override); err != nil {
+		return outline, err
+	}
+	j.warnOfConsequences()
+	return outline, nil
 }
 
 // prepare makes the content that the rows go into.

@@ -125,6 +125,10 @@ func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 		}
 		return nil
 	}
+	if len(active.Overridden) > 0 {
+		s.log.WarnContext(ctx, "the active snapshot was taken in spite of what spoke against it: numbers that were not read count as not registered",
+			"snapshot", active.ID.String(), "overridden", active.Overridden, "rows", active.Rows, "reason", saaf.MaskNumbers(active.OverrideReason))
+	}
 	s.use(snap, saaf.SnapshotRef{ID: active.ID, EffectiveDate: active.EffectiveDate}, "")
 	s.shelf.use(active)
 	if !s.store.Shared() { // else those are open that may be the next
