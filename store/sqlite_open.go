@@ -38,15 +38,15 @@ func openSQLite(ctx context.Context, s *Store) error {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%w: %s", ErrNoStore, s.cfg.Dir)
 		} else if err != nil {
-			return fmt.Errorf("open store: %w", err)
+			return fmt.Errorf("open store: %w", explainedDisk(s.cfg.Dir, err))
 		}
 	}
 	if err := makePrivate(s.cfg.Dir, path); err != nil {
-		return fmt.Errorf("open store: %w", err)
+		return fmt.Errorf("open store: %w", explainedDisk(s.cfg.Dir, err))
 	}
 	conn, err := openConn(ctx, path, sqlite.OpenReadWrite|sqlite.OpenWAL)
 	if err != nil {
-		return fmt.Errorf("open store %s: %w", path, err)
+		return fmt.Errorf("open store %s: %w", path, explainedDisk(s.cfg.Dir, err))
 	}
 	e := &embedded{store: s, path: path, conn: conn}
 	e.rosters = &rosters{
@@ -56,7 +56,7 @@ func openSQLite(ctx context.Context, s *Store) error {
 	e.conn.rosters = e.rosters
 	s.engine = e
 	if err := e.prepare(ctx); err != nil {
-		return fmt.Errorf("open store %s: %w", path, interrupted(ctx, err))
+		return fmt.Errorf("open store %s: %w", path, explainedDisk(s.cfg.Dir, interrupted(ctx, err)))
 	}
 	return nil
 }

@@ -134,6 +134,7 @@ type Store struct {
 	secrets secrets
 	hashers sync.Map // saaf.TenantID to *saaf.PhoneHasher
 
+	fullness    fullness
 	fresh       bool         // made by Open
 	commits     atomic.Int64 // that the writers have made
 	entered     atomic.Int64 // entries of the ledger in these

@@ -127,6 +127,7 @@ func (w *writer) commit(ctx context.Context, group []*job) error {
 			if j.doubt && errs[i] != nil {
 				errs[i] = errUnknown
 			}
+			w.store.fullness.note(errs[i])
 			j.done <- errs[i]
 		}
 		return fatal

@@ -111,7 +111,7 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 	counted.registry.MustRegister(&stateMetrics{server: s})
 	handler := api.New(api.Config{
 		Metrics: counted.handler(cfg.Log), Observe: counted.observe,
-		Store: s.store, Auth: s.auth, Scrub: s.scrub, Log: cfg.Log, MaxBody: cfg.MaxBody, Ready: s.notReady,
+		Store: s.store, Auth: s.auth, Scrub: s.scrub, Log: cfg.Log, MaxBody: cfg.MaxBody, Ready: s.notReady, Warnings: s.warnings,
 		Intake: intake.NewService(s.store, registry, cfg.Source, cfg.Policy),
 	}).Handler()
 	s.http = &http.Server{
@@ -264,12 +264,14 @@ func (s *server) watch(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	lastBeat := time.Now()
+	var disk diskWatch
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+		disk.look(s, time.Now())
 		changed, err := s.take(ctx)
 		changed = s.look(time.Since(lastBeat)) || changed
 		sick := s.notReady() != nil
