@@ -95,7 +95,10 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 		return nil, fmt.Errorf("%w: choose another address with --listen", err)
 	}
 	open := store.Config{Dir: cfg.DataDir, URL: cfg.Database.url, Secrets: cfg.Database.secrets, WriteBack: true,
-		Uniqueness: cfg.Uniqueness, PhoneMemory: cfg.PhoneMemory}
+		Uniqueness: cfg.Uniqueness, PhoneMemory: cfg.PhoneMemory,
+		ChangingOver: func(to store.Uniqueness, leads int64) {
+			cfg.Log.Info("changing over how phones are kept once, in one transaction; the server listens when that is done", "to", string(to), "leads", leads)
+		}}
 	opened := saying(func() {
 		cfg.Log.Info("waiting for the store to open; a database that does not answer is given up", "after", store.ConnectLimit(open))
 	})
