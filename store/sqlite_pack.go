@@ -58,8 +58,9 @@ func (e *embedded) settle(conn sqliteConn, want Uniqueness) (err error) {
 		return err
 	}
 	if say := e.store.cfg.ChangingOver; say != nil {
+		const sqlCountToPack = `SELECT count(*) FROM leads`
 		var leads int64
-		if err := conn.query(`SELECT count(*) FROM leads`, func(r row) error { leads = r.int64(); return nil }); err != nil {
+		if err := conn.query(sqlCountToPack, func(r row) error { leads = r.int64(); return nil }); err != nil {
 			return err
 		}
 		if leads > 0 {

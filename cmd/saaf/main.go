@@ -116,15 +116,16 @@ func run(ctx context.Context, args []string, con *console) (code int) {
 
 // misused says what is wrong with a command line, and where the help for it is.
 func misused(con *console, kctx *kong.Context, err error) int {
-	command := "saaf"
+	var command strings.Builder
+	command.WriteString("saaf")
 	if kctx != nil {
 		for _, p := range kctx.Path { // as far as it was understood
 			if p.Command != nil {
-				command += " " + p.Command.Name
+				command.WriteString(" " + p.Command.Name)
 			}
 		}
 	}
-	fmt.Fprintf(con.err, "saaf: %v (see %s --help)\n", err, command)
+	fmt.Fprintf(con.err, "saaf: %v (see %s --help)\n", err, command.String())
 	return exitUsage
 }
 
