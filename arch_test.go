@@ -36,23 +36,27 @@ var house = []layer{
 		why:      "the vocabulary: everything imports it, so it imports nothing",
 	},
 	{
+		packages: []string{"fileowner"},
+		why:      "whom files belong to: everything that makes some in a data directory needs it, and it knows of none",
+	},
+	{
 		packages: []string{"phoneblock"},
 		imports:  []string{"saaf"},
 		why:      "how phones are kept once: bytes and memory, for the store alone, which it knows nothing of",
 	},
 	{
 		packages: []string{"store"},
-		imports:  []string{"saaf", "phoneblock"},
+		imports:  []string{"saaf", "phoneblock", "fileowner"},
 		why:      "as those below, and the only one that knows how blocks are packed",
 	},
 	{
 		packages: []string{"dnd", "sip", "agent", "egress", "web", "scrubber"},
-		imports:  []string{"saaf"},
+		imports:  []string{"saaf", "fileowner"},
 		why:      "one outside technology each, so that each can be replaced alone",
 	},
 	{
 		packages: []string{"auth", "intake", "scrub", "backup", "dial", "hook"},
-		imports:  []string{"saaf", "store", "dnd", "scrubber"},
+		imports:  []string{"saaf", "fileowner", "store", "dnd", "scrubber"},
 		why:      "behaviour: the same whether a request, a command or a timer asks for it",
 	},
 	{

@@ -26,6 +26,9 @@ type Config struct {
 	// Ready returns why the process should get no requests, nil when it should.
 	Ready func() error
 
+	// Warnings are what else the process has to say in /readyz. May be nil.
+	Warnings func() []string
+
 	// Metrics answers GET /metrics, and Observe is told of every request that has
 	// ended, see [web.Adapter]. Both may be nil.
 	Metrics http.Handler
@@ -46,7 +49,8 @@ type API struct {
 	intake  *intake.Service
 	scrub   *scrub.Service
 	ready   func() error
-	metrics http.Handler // nil for none
+	warn    func() []string // nil for none
+	metrics http.Handler    // nil for none
 	web     web.Adapter
 	bodies  web.Bodies
 	idle    time.Duration // of uploads
@@ -69,7 +73,7 @@ func New(c Config) *API {
 	}
 	return &API{
 		idle:  c.UploadIdle,
-		store: c.Store, auth: c.Auth, intake: c.Intake, scrub: c.Scrub, ready: c.Ready, metrics: c.Metrics,
+		store: c.Store, auth: c.Auth, intake: c.Intake, scrub: c.Scrub, ready: c.Ready, warn: c.Warnings, metrics: c.Metrics,
 		web:    web.Adapter{Log: c.Log.With("component", "api"), Observe: c.Observe},
 		bodies: web.Bodies{Max: c.MaxBody, MaxInFlight: c.MaxInFlight},
 

@@ -15,7 +15,8 @@ func (a *API) healthz(w http.ResponseWriter, r *http.Request) error {
 }
 
 // readyz is 200 as soon as a push would be stored durably. A missing or stale
-// registry does not make it 503: leads are taken and wait unchecked.
+// registry does not make it 503: leads are taken and wait unchecked. Nor does a full disk:
+// what is read is answered, and another server of the store would find no more room.
 func (a *API) readyz(w http.ResponseWriter, r *http.Request) error {
 	web.EventOf(r.Context()).Route = "/readyz"
 	if err := a.ready(); err != nil {
@@ -23,6 +24,9 @@ func (a *API) readyz(w http.ResponseWriter, r *http.Request) error {
 	}
 	st := a.scrub.Status(time.Now())
 	warnings := st.Warnings
+	if a.warn != nil {
+		warnings = append(a.warn(), warnings...)
+	}
 	if warnings == nil {
 		warnings = []string{}
 	}

@@ -6,9 +6,11 @@ import (
 	"errors"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
 	"saaf"
+	"saaf/fileowner"
 )
 
 // step is how much is copied before it is synced, a few milliseconds of a disk: whoever
@@ -78,8 +80,52 @@ func copyFile(ctx context.Context, r io.Reader, to string, p *progress) (n int64
 	if err != nil {
 		return 0, got, err
 	}
+	if err := fileowner.Settle(f, filepath.Dir(to)); err != nil {
+		return 0, got, errors.Join(err, f.Close())
+	}
 	n, got, err = sum(ctx, r, f, p)
 	return n, got, errors.Join(err, f.Close())
+}
+
+// duplicate writes a new file that holds what another one does, and returns what is in the new
+// one. Where the file system can share blocks between files, or copy them by itself, it does:
+// blocks that are shared are separated as soon as one of them is written to.
+func duplicate(ctx context.Context, from, to string, p *progress) (n int64, got saaf.SHA256, err error) {
+	in, err := os.Open(from)
+	if err != nil {
+		return 0, got, err
+	}
+	defer in.Close()
+	out, err := os.OpenFile(to, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return 0, got, err
+	}
+	if err := errors.Join(fileowner.Settle(out, filepath.Dir(to)), transfer(ctx, out, in, p), out.Close()); err != nil {
+		return 0, got, err
+	}
+	return sumFile(ctx, to, p)
+}
+
+// transfer copies in to its end, on the disk when it returns.
+func transfer(ctx context.Context, out, in *os.File, p *progress) error {
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		start := time.Now()
+		k, err := io.CopyN(out, in, step)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return err
+		}
+		if err := out.Sync(); err != nil {
+			return err
+		}
+		p.add(k)
+		if err != nil {
+			return nil
+		}
+		time.Sleep(time.Since(start)) // half of the time the disk is for others
+	}
 }
 
 // writeFile writes a new file that only its owner can read.
@@ -89,7 +135,7 @@ func writeFile(to string, content []byte) error {
 		return err
 	}
 	_, err = f.Write(content)
-	return errors.Join(err, f.Sync(), f.Close())
+	return errors.Join(err, fileowner.Settle(f, filepath.Dir(to)), f.Sync(), f.Close())
 }
 
 // syncDir makes the names in a directory durable.

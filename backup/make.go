@@ -23,6 +23,9 @@ type Request struct {
 	Dir      string // where the backup is to be: empty, or not there; its parent is
 	Program  string // version of this program
 
+	// Begin is told about how many bytes the backup takes, before the first is written. May be nil.
+	Begin func(bytes int64)
+
 	// Aside is called when the work begins to be slow and hurts nobody by that. May be nil.
 	Aside func()
 
@@ -50,6 +53,9 @@ func Make(ctx context.Context, req Request) (m *Manifest, err error) {
 	t, err := newTarget(req.Dir, req.DataDir)
 	if err != nil {
 		return nil, err
+	}
+	if req.Begin != nil {
+		req.Begin(needed(req))
 	}
 	published := false
 	defer func() { err = errors.Join(err, t.close(published)) }()
@@ -88,6 +94,18 @@ func Make(ctx context.Context, req Request) (m *Manifest, err error) {
 	return m, err
 }
 
+// needed is about how many bytes a backup takes: what is in the log of the database, and files
+// of the registry that are not kept, make a difference.
+func needed(req Request) (bytes int64) {
+	paths, _ := filepath.Glob(filepath.Join(req.Registry, "*"+dnd.Extension)) // the pattern is well formed but for odd names
+	for _, path := range append(paths, filepath.Join(req.DataDir, store.DatabaseName)) {
+		if info, err := os.Stat(path); err == nil {
+			bytes += info.Size()
+		}
+	}
+	return bytes
+}
+
 func noStore(there bool) error {
 	if there {
 		return nil
@@ -109,7 +127,7 @@ func (m *Manifest) fill(ctx context.Context, dir string, req Request, copied sto
 	list := registryFiles(copied.Snapshots)
 	for _, sha := range list {
 		if info, err := os.Stat(filepath.Join(req.Registry, sha.String()+dnd.Extension)); err == nil {
-			p.total += info.Size()
+			p.total += 2 * info.Size() // written and read
 		}
 	}
 	if m.Keys {
@@ -150,13 +168,13 @@ func registryFiles(list []saaf.Snapshot) (files []saaf.SHA256) {
 	return files
 }
 
-// addSnapshot adds a registry file as another name of what is there, which never changes,
-// or as a copy where the backup is on another disk. One that is not whole is left out: the
-// leads are worth more than a file that can be imported again.
+// addSnapshot adds a copy of a registry file: damage to one, or another owner, must not reach
+// the other. One that is not whole is left out: the leads are worth more than a file that can
+// be imported again.
 func (m *Manifest) addSnapshot(ctx context.Context, dir, registry string, sha saaf.SHA256, p *progress) error {
 	name := sha.String() + dnd.Extension
 	from, to := filepath.Join(registry, name), filepath.Join(dir, registryDir, name)
-	n, got, err := linkOrCopy(ctx, from, to, p)
+	n, got, err := duplicate(ctx, from, to, p)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		m.Warnings = append(m.Warnings, fmt.Sprintf("the registry file %s is missing, and not in the backup: import the registry again", from))
@@ -169,18 +187,6 @@ func (m *Manifest) addSnapshot(ctx context.Context, dir, registry string, sha sa
 	}
 	m.Files = append(m.Files, File{path.Join(registryDir, name), n, sha})
 	return nil
-}
-
-func linkOrCopy(ctx context.Context, from, to string, p *progress) (n int64, got saaf.SHA256, err error) {
-	if os.Link(from, to) == nil {
-		return sumFile(ctx, to, p)
-	}
-	f, err := os.Open(from)
-	if err != nil {
-		return 0, got, err
-	}
-	defer f.Close()
-	return copyFile(ctx, f, to, p)
 }
 
 // addKeys adds the secrets, in a directory of their own that can be kept elsewhere.

@@ -9,6 +9,7 @@ import (
 	"path"
 	"path/filepath"
 
+	"saaf/fileowner"
 	"saaf/store"
 )
 
@@ -62,7 +63,7 @@ func Restore(ctx context.Context, req RestoreRequest) (m *Manifest, err error) {
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
 	for _, dir := range []string{work, filepath.Join(work, registryDir), filepath.Join(work, keysDir)} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
+		if err := fileowner.Mkdir(dir); err != nil {
 			return nil, err
 		}
 	}
@@ -148,7 +149,7 @@ func (m *Manifest) missingKeys(work, dir string) (missing []string, err error) {
 // place moves the files to where the store has them.
 func (m *Manifest) place(work string, keys []string, req RestoreRequest) error {
 	for _, dir := range []string{req.Registry, req.Keys} {
-		if err := os.MkdirAll(dir, 0o700); err != nil {
+		if err := fileowner.Mkdir(dir); err != nil {
 			return err
 		}
 	}

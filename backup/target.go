@@ -68,6 +68,9 @@ func checkPlace(dir, dataDir string) error {
 	if in, err := within(filepath.Dir(dir), dataDir); err != nil || in {
 		return errors.Join(err, fmt.Errorf("a backup in the data directory %s would be lost with it: name a directory elsewhere", dataDir))
 	}
+	if whole, err := around(filepath.Dir(dir)); err != nil || whole != "" {
+		return errors.Join(err, fmt.Errorf("%s is a backup, and one within it would be lost with it: name a directory beside it, such as %s", whole, whole+"-2"))
+	}
 	there, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -82,6 +85,9 @@ func checkPlace(dir, dataDir string) error {
 	if err != nil {
 		return err
 	}
+	if isBackup(dir) {
+		return fmt.Errorf("%s is a backup already: name a directory that is not there yet beside it, such as %s", dir, dir+"-2")
+	}
 	if len(list) > 0 {
 		return fmt.Errorf("the directory %s is not empty: name one that is not there yet, such as %s", dir, filepath.Join(dir, "monday"))
 	}
@@ -89,6 +95,32 @@ func checkPlace(dir, dataDir string) error {
 		return fmt.Errorf("a disk is mounted at %s: name a directory on it, such as %s", dir, filepath.Join(dir, "monday"))
 	}
 	return nil
+}
+
+// isBackup reports whether a directory is a finished backup.
+func isBackup(dir string) bool {
+	for _, name := range []string{manifestName, sumsName} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// around is the backup that a directory is, or is in, "" for none.
+func around(dir string) (string, error) {
+	dir, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		if isBackup(dir) {
+			return dir, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", nil
+		}
+	}
 }
 
 func device(info os.FileInfo) uint64 {

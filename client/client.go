@@ -11,6 +11,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -40,7 +41,8 @@ type Error struct {
 	Detail    string // what is wrong, in words
 	LeadID    string // of the lead that is there already, for "duplicate"
 	RequestID string
-	Fields    []FieldError // what is wrong with the request, for status 422
+	Wait      time.Duration // how long to wait before the next try; 0 when the server says nothing
+	Fields    []FieldError  // what is wrong with the request, for status 422
 }
 
 // FieldError names one wrong member or parameter of a request.
@@ -59,7 +61,11 @@ func (e *Error) Error() string {
 	if e.RequestID != "" {
 		text += ", request " + e.RequestID
 	}
-	return text + ")"
+	text += ")"
+	if e.Wait > 0 {
+		text += fmt.Sprintf(": try again in %v", e.Wait)
+	}
+	return text
 }
 
 // NewLead is a lead to push. Only Phone is required.
@@ -289,6 +295,7 @@ func readError(resp *http.Response, answer []byte) error {
 	e := &Error{
 		Status: resp.StatusCode, Code: body.Code, LeadID: body.LeadID,
 		Detail:    cmp.Or(http.StatusText(resp.StatusCode), "The server failed"),
+		Wait:      wait(resp.Header.Get("Retry-After")),
 		RequestID: cmp.Or(body.RequestID, resp.Header.Get("X-Request-Id")),
 	}
 	var sentence string
@@ -304,4 +311,13 @@ func readError(resp *http.Response, answer []byte) error {
 		e.Detail = strings.Join(parts, "; ")
 	}
 	return e
+}
+
+// wait reads how many seconds a server asks to wait, 0 for none or a date.
+func wait(header string) time.Duration {
+	n, err := strconv.ParseUint(header, 10, 16)
+	if err != nil {
+		return 0
+	}
+	return time.Duration(n) * time.Second
 }

@@ -6,6 +6,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -109,7 +110,8 @@ func TestErrorsOfTheServer(t *testing.T) {
 			break
 		}
 	}
-	if got := failure(t, err); got.Status != 429 || got.Code != "rate_limited" || got.Detail != "Rate limit exceeded" {
+	if got := failure(t, err); got.Status != 429 || got.Code != "rate_limited" || got.Detail != "Rate limit exceeded" || got.Wait < 1 || got.Wait > time.Minute ||
+		!strings.HasSuffix(got.Error(), ": try again in "+got.Wait.String()) {
 		t.Errorf("%+v", got)
 	}
 }

@@ -1,6 +1,10 @@
 package dnd
 
-import "saaf"
+import (
+	"slices"
+
+	"saaf"
+)
 
 // Limits of the refusals, in thousandths.
 const (
@@ -59,6 +63,27 @@ func (j *job) check(o *outline) {
 			grouped(r.Changes.Removed), grouped(before), percent(r.Changes.Removed, before))
 	}
 	j.warnOfRows()
+}
+
+// warnOfConsequences tells what holds as soon as the snapshot is active, of one that nothing
+// speaks against any more.
+func (j *job) warnOfConsequences() {
+	r := j.report
+	if slices.ContainsFunc(r.Refusals, func(f Refusal) bool { return f.Rule == RuleUnreadable }) {
+		r.warn("only %s rows could be read: a number that was not read counts as not registered, also when it is, until a whole set is imported", grouped(r.Total.Rows))
+	}
+	date := j.EffectiveDate
+	if j.Mode == saaf.Delta {
+		date = max(date, j.BaseDate)
+	}
+	silent := r.Numbers == 0 || j.now.Sub(date.Start()) >= MaxAge
+	switch {
+	case !silent:
+	case j.BaseID == 0:
+		r.warn("every answer is unknown from now on, until a newer registry with numbers in it is imported")
+	default:
+		r.warn("every answer is unknown from now on: saaf registry rollback goes back to the snapshot before, dated %v", j.BaseDate)
+	}
 }
 
 // warnOfRows tells what was read in the sense of blocking.

@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"runtime"
 	"time"
 
 	"saaf"
+	"saaf/fileowner"
 )
 
 // Import makes a snapshot file from registry files, by section 2 of the registry
@@ -214,7 +214,11 @@ func (j *job) build(ctx context.Context) (*outline, error) {
 		return nil, err
 	}
 	j.check(outline)
-	return outline, j.report.judge(j.Override)
+	if err := j.report.judge(j.Override); err != nil {
+		return outline, err
+	}
+	j.warnOfConsequences()
+	return outline, nil
 }
 
 // prepare makes the content that the rows go into.
@@ -235,7 +239,7 @@ func (j *job) prepare() (err error) {
 
 // write writes the file of the snapshot and gives it its name.
 func (j *job) write(ctx context.Context, o *outline) (err error) {
-	if err := os.MkdirAll(j.Dir, 0o700); err != nil {
+	if err := fileowner.Mkdir(j.Dir); err != nil {
 		return err
 	}
 	f, err := createTemp(j.Dir)

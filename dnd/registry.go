@@ -31,7 +31,7 @@ type Config struct {
 // Validate reports whether the limits are lawful.
 func (c Config) Validate() error {
 	if c.MaxAge < 0 || c.MaxAge > MaxAge {
-		return fmt.Errorf("the age limit of the registry is %v: it may be lowered and not raised, use at most %v", c.MaxAge, MaxAge)
+		return fmt.Errorf("%v is above the age limit of the registry: it may be lowered and not raised, use at most 7 days, 168h", c.MaxAge)
 	}
 	return nil
 }

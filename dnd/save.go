@@ -8,9 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 
 	"saaf"
+	"saaf/fileowner"
 )
 
 // ErrOtherContent is returned by [Save] for a content that is not what its name says.
@@ -27,7 +27,7 @@ func Save(ctx context.Context, dir string, sum saaf.SHA256, write func(io.Writer
 			err = fmt.Errorf("save registry snapshot %s: %w", sum, err)
 		}
 	}()
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := fileowner.Mkdir(dir); err != nil {
 		return err
 	}
 	if err := removeLeftovers(dir); err != nil {

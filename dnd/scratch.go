@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"saaf/fileowner"
 )
 
 // scratch is the working memory of an import: a file without a name in the
@@ -95,7 +97,7 @@ var zeros [256 << 10]byte
 // create makes the file. Until its name is gone it looks like any other that an
 // import leaves behind when it is killed.
 func (s *scratch) create() error {
-	if err := os.MkdirAll(s.dir, 0o700); err != nil {
+	if err := fileowner.Mkdir(s.dir); err != nil {
 		return err
 	}
 	f, err := createTemp(s.dir)

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"saaf"
+	"saaf/fileowner"
 )
 
 // Extension is how the names of snapshot files end, after the hexadecimal SHA-256
@@ -34,6 +35,9 @@ func createTemp(dir string) (*tempFile, error) {
 			return nil, err
 		}
 		locked, err := lock(f)
+		if err == nil && locked {
+			err = fileowner.Settle(f, dir) // whoever serves must be able to read it
+		}
 		if err != nil {
 			return nil, errors.Join(err, f.Close(), os.Remove(f.Name()))
 		}

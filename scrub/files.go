@@ -11,6 +11,7 @@ import (
 
 	"saaf"
 	"saaf/dnd"
+	"saaf/fileowner"
 	"saaf/store"
 )
 
@@ -34,7 +35,7 @@ type dirLock struct{ dir *os.File }
 // shareDir takes the lock together with others. It makes the directory when it is
 // missing.
 func shareDir(dir string) (*dirLock, error) {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := fileowner.Mkdir(dir); err != nil {
 		return nil, err
 	}
 	f, err := os.Open(dir)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"log/slog"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -124,6 +125,10 @@ func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 		}
 		return nil
 	}
+	if len(active.Overridden) > 0 {
+		s.log.WarnContext(ctx, "the active snapshot was taken in spite of what spoke against it: numbers that were not read count as not registered",
+			"snapshot", active.ID.String(), "overridden", active.Overridden, "rows", active.Rows, "reason", saaf.MaskNumbers(active.OverrideReason))
+	}
 	s.use(snap, saaf.SnapshotRef{ID: active.ID, EffectiveDate: active.EffectiveDate}, "")
 	s.shelf.use(active)
 	if !s.store.Shared() { // else those are open that may be the next
@@ -137,6 +142,10 @@ func (s *Service) open(ctx context.Context, active *saaf.Snapshot) error {
 // describe says why a snapshot cannot be used. fetching is true for one that is on its
 // way from the store, and has met no trouble.
 func (s *Service) describe(active *saaf.Snapshot, err error) (problem string, fetching bool) {
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Sprintf("snapshot %s cannot be used: %v. This server runs as the user %d, who must own the file: give it to that user with chown, and run commands on the data directory as that user",
+			active.ID, err, os.Geteuid()), false
+	}
 	if !s.store.Shared() || !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Sprintf("snapshot %s cannot be used: %v", active.ID, err), false
 	}

@@ -42,11 +42,7 @@ func (s *Service) Status(now time.Time) Status {
 	}
 	if !s.source.Instead() {
 		warn(problem)
-		if fetching {
-			warn(whileFetched)
-		} else {
-			warn(Advice(f))
-		}
+		warn(advice(f, problem, fetching))
 	}
 	if s.source != nil {
 		st.Source = &SourceStatus{Name: s.source.Name(), Mode: s.source.Mode(), State: s.source.State()}
@@ -99,6 +95,21 @@ func Advice(f dnd.Freshness) string {
 	return ""
 }
 
+// advice is [Advice] of a process that may have a reason of its own for not answering.
+func advice(f dnd.Freshness, problem string, fetching bool) string {
+	switch {
+	case fetching:
+		return whileFetched
+	case problem != "" && f.State == dnd.None:
+		return whileBroken
+	}
+	return Advice(f)
+}
+
+// whileBroken is the sentence for an operator whose active snapshot cannot be used, behind
+// the reason.
+const whileBroken = "Until that is mended, or a registry is loaded with saaf registry import, leads are stored unchecked and never dialled."
+
 // whileFetched is the sentence for an operator whose registry is on its way.
 const whileFetched = "Until the registry snapshot is here leads are stored unchecked; then they are checked. There is nothing to do."
 
@@ -139,7 +150,7 @@ func (s *Service) logFreshness(ctx context.Context, now time.Time) {
 	f := s.registry.View().Freshness(now)
 	state := f.State.String()
 	s.mu.Lock()
-	fetching := s.fetching
+	problem, fetching := s.problem, s.fetching
 	if fetching {
 		state = "fetching"
 	}
@@ -153,7 +164,7 @@ func (s *Service) logFreshness(ctx context.Context, now time.Time) {
 	case f.Answers() && f.State == dnd.Fresh:
 		s.log.InfoContext(ctx, "the registry is fresh", "effective_date", f.EffectiveDate.String(), "age", days(f.Age))
 	default:
-		s.log.WarnContext(ctx, Advice(f), "state", state)
+		s.log.WarnContext(ctx, advice(f, problem, fetching), "state", state)
 	}
 }
 

@@ -51,7 +51,7 @@ func TestStatus(t *testing.T) {
 	b.replace(*b.state().Active, nil)
 	problem := b.loads().Problem
 	st := b.Status(time.Now())
-	also := none.Warnings
+	also := []string{whileBroken}
 	if b.store.Shared() {
 		also = []string{whileFetched}
 	}

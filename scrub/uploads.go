@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"saaf"
+	"saaf/fileowner"
 	"saaf/store"
 )
 
@@ -35,7 +36,7 @@ type UploadRequest struct {
 // itself. It holds no more than a buffer of the file in memory, and leaves nothing
 // behind when the file does not arrive whole.
 func (s *Service) Upload(ctx context.Context, req UploadRequest, body io.Reader) (im store.RegistryImport, err error) {
-	if err := os.MkdirAll(s.uploads, 0o700); err != nil {
+	if err := fileowner.Mkdir(s.uploads); err != nil {
 		return im, fmt.Errorf("upload: %w", err)
 	}
 	name := rand.Text() + uploadSuffix

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"syscall"
+
+	"saaf/fileowner"
 )
 
 const lockName = "serve.lock"
@@ -69,13 +71,13 @@ func LockServe(dir string) (*ServeLock, error) {
 		return nil, &LockedError{Dir: dir, PID: os.Getpid()}
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
+		return nil, explainedDisk(dir, err)
 	}
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("lock %s: %w", dir, err)
+		return nil, fmt.Errorf("lock %s: %w", dir, explainedDisk(dir, err))
 	}
-	if err := takeLock(dir, f); err != nil {
+	if err := errors.Join(fileowner.Settle(f, dir), takeLock(dir, f)); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	held.files = append(held.files, f)

@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"saaf"
+	"saaf/fileowner"
 )
 
 // The secrets of a deployment are files of their own beside the database, readable
@@ -188,7 +189,7 @@ func readSecret(path string, create bool, fresh func() ([]byte, error)) ([]byte,
 		return nil, err
 	}
 	_, err = f.Write(text)
-	err = errors.Join(err, f.Sync(), f.Close())
+	err = errors.Join(err, fileowner.Settle(f, filepath.Dir(path)), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Link(f.Name(), path) // fails where another process was quicker
 	}

@@ -15,6 +15,7 @@ import (
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"saaf"
+	"saaf/fileowner"
 )
 
 // fileName is the embedded database inside the data directory.
@@ -37,15 +38,15 @@ func openSQLite(ctx context.Context, s *Store) error {
 		if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("%w: %s", ErrNoStore, s.cfg.Dir)
 		} else if err != nil {
-			return fmt.Errorf("open store: %w", err)
+			return fmt.Errorf("open store: %w", explainedDisk(s.cfg.Dir, err))
 		}
 	}
 	if err := makePrivate(s.cfg.Dir, path); err != nil {
-		return fmt.Errorf("open store: %w", err)
+		return fmt.Errorf("open store: %w", explainedDisk(s.cfg.Dir, err))
 	}
 	conn, err := openConn(ctx, path, sqlite.OpenReadWrite|sqlite.OpenWAL)
 	if err != nil {
-		return fmt.Errorf("open store %s: %w", path, err)
+		return fmt.Errorf("open store %s: %w", path, explainedDisk(s.cfg.Dir, err))
 	}
 	e := &embedded{store: s, path: path, conn: conn}
 	e.rosters = &rosters{
@@ -55,7 +56,7 @@ func openSQLite(ctx context.Context, s *Store) error {
 	e.conn.rosters = e.rosters
 	s.engine = e
 	if err := e.prepare(ctx); err != nil {
-		return fmt.Errorf("open store %s: %w", path, interrupted(ctx, err))
+		return fmt.Errorf("open store %s: %w", path, explainedDisk(s.cfg.Dir, interrupted(ctx, err)))
 	}
 	return nil
 }
@@ -162,7 +163,7 @@ func makePrivate(dir, path string) error {
 	case err != nil:
 		return err
 	}
-	return f.Close()
+	return errors.Join(fileowner.Settle(f, dir), f.Close()) // SQLite gives the log the same owner
 }
 
 func openConn(ctx context.Context, path string, flags sqlite.OpenFlags) (sqliteConn, error) {

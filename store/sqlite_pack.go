@@ -57,6 +57,16 @@ func (e *embedded) settle(conn sqliteConn, want Uniqueness) (err error) {
 	if packed, _, err = readPacked(conn); err != nil || packed == (want == ByBlocks) {
 		return err
 	}
+	if say := e.store.cfg.ChangingOver; say != nil {
+		const sqlCountToPack = `SELECT count(*) FROM leads`
+		var leads int64
+		if err := conn.query(sqlCountToPack, func(r row) error { leads = r.int64(); return nil }); err != nil {
+			return err
+		}
+		if leads > 0 {
+			say(want, leads)
+		}
+	}
 	if want == ByBlocks {
 		return pack(conn)
 	}

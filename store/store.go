@@ -68,6 +68,10 @@ type Config struct {
 	// Uniqueness is how the embedded store keeps a phone once in a campaign.
 	Uniqueness Uniqueness
 
+	// ChangingOver is called before a store with leads is changed over to another
+	// Uniqueness, for which [Open] takes 10 to 30 seconds for each million. May be nil.
+	ChangingOver func(to Uniqueness, leads int64)
+
 	// PhoneMemory is how many bytes the phones of campaigns may take in memory, default
 	// 512 MB: those that were pushed to the longest time ago are dropped, and read again
 	// when leads come in. A lead takes 10 to 12.
@@ -134,6 +138,7 @@ type Store struct {
 	secrets secrets
 	hashers sync.Map // saaf.TenantID to *saaf.PhoneHasher
 
+	fullness    fullness
 	fresh       bool         // made by Open
 	commits     atomic.Int64 // that the writers have made
 	entered     atomic.Int64 // entries of the ledger in these

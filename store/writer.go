@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"time"
 
+	"zombiezen.com/go/sqlite"
+
 	"saaf"
 )
 
@@ -126,6 +128,10 @@ func (w *writer) commit(ctx context.Context, group []*job) error {
 		for i, j := range group {
 			if j.doubt && errs[i] != nil {
 				errs[i] = errUnknown
+			}
+			w.store.fullness.note(errs[i])
+			if sqlite.ErrCode(errs[i]).ToPrimary() == sqlite.ResultReadOnly {
+				errs[i] = explainedDisk(w.store.cfg.Dir, errs[i])
 			}
 			j.done <- errs[i]
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -51,7 +52,8 @@ type auditExportCmd struct {
 	From   string `placeholder:"TIME" help:"From this day in India on, or from a time as 2026-11-25T15:30:00+05:30."`
 	To     string `placeholder:"TIME" help:"To the end of this day in India, or before a time."`
 	HTML   bool   `name:"html" help:"A page for people, to print, instead of JSON. It has no proof."`
-	Output string `type:"path" placeholder:"FILE" help:"Write to this file, readable by its owner alone, instead of standard output."`
+	Output string `type:"path" placeholder:"FILE" help:"Write to this file, readable by its owner alone, instead of standard output. It must not be there."`
+	Force  bool   `help:"Replace the file of --output when it is there."`
 	dataFlags
 }
 
@@ -246,7 +248,14 @@ func (c *auditExportCmd) write(con *console, ev *scrub.Evidence) error {
 	if c.Output == "" {
 		return form(con.out)
 	}
-	f, err := os.OpenFile(c.Output, os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
+	how := os.O_EXCL
+	if c.Force {
+		how = os.O_TRUNC
+	}
+	f, err := os.OpenFile(c.Output, os.O_CREATE|how|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("the file %s is there already: name another one, or replace it with --force", c.Output)
+	}
 	if err != nil {
 		return err
 	}

@@ -23,7 +23,7 @@ type backupCmd struct {
 
 func (backupCmd) Help() string {
 	return `Works beside a server, which goes on. Everything that was acknowledged before the backup began is in it: the database as it
-was at that moment, and the registry snapshots that are kept. The directory has its name only when all of it is on the disk;
+was at that moment, and copies of the registry snapshots that are kept, so that it takes as much room as they do. The directory has its name only when all of it is on the disk;
 one that was cut short is called DIR.partial and is removed by the next backup of that name.
 
 Without pepper and signing.pem a backup cannot be restored. They are not in it unless --with-keys says so: keep a copy of
@@ -85,6 +85,9 @@ func (c *backupCmd) Run(ctx context.Context, con *console) error {
 	}
 	bar := backupBar{progressLine{con: con}}
 	req.Progress = bar.show
+	req.Begin = func(bytes int64) {
+		fmt.Fprintf(con.err, "The backup takes about %s in %s\n", inBytes(bytes), c.Dir)
+	}
 	var m *backup.Manifest
 	made := make(chan error, 1)
 	go func() { // whose thread stands back

@@ -15,6 +15,7 @@ type benchAllCmd struct {
 	Leads       count  `default:"1M" placeholder:"N" help:"Leads that fill one campaign, 10k or more (${default})."`
 	Numbers     count  `default:"100M" placeholder:"N" help:"Numbers in the registry, 1M or more (${default})."`
 	DatabaseURL string `name:"database-url" placeholder:"URL" help:"Empty PostgreSQL database: also measure that engine. What is stored there stays."`
+	Verbose     bool   `help:"Also print what each row is, and notes: the table gets wide."`
 	benchFlags
 }
 
@@ -33,12 +34,19 @@ func (c *benchAllCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	defer finish()
+	load, known := loadAverage()
+	if known {
+		fmt.Fprintf(con.err, "The load average of this machine is %.2f\n", load)
+	}
+	if load > idleLoad {
+		fmt.Fprintln(con.err, "Warning: other programs use this machine: figures will be worse than saaf is, and times no measure of it")
+	}
 	report, err := bench.Run(ctx, h, config)
 	finish()
 	if err != nil {
 		return err
 	}
-	return errors.Join(con.result(report, func(w io.Writer) { printRows(w, &report) }), unverified(report.Problems))
+	return errors.Join(con.result(report, func(w io.Writer) { printRows(w, &report, c.Verbose) }), unverified(report.Problems))
 }
 
 func (c *benchVerifyCmd) Run(ctx context.Context, con *console) error {
@@ -67,19 +75,46 @@ func unverified(problems []string) error {
 	return fmt.Errorf("what was stored is not what was acknowledged: %s", problems[0])
 }
 
-func printRows(w io.Writer, report *bench.Report) {
+// idleLoad is the load average above which a machine does something else.
+const idleLoad = 0.5
+
+// loadAverage is how many processes wanted a processor in the last minute, where the system
+// says it.
+func loadAverage() (load float64, known bool) {
+	text, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return 0, false
+	}
+	_, err = fmt.Sscan(string(text), &load)
+	return load, err == nil
+}
+
+func printRows(w io.Writer, report *bench.Report, verbose bool) {
+	header := []string{"NAME", "ENGINE", "VALUE", "LIMIT", "RATIO", "FLOOR", "OK"}
+	if verbose {
+		header = append([]string{"#"}, append(header, "WHAT", "NOTE")...)
+	}
+	var floors, missed int
 	rows := make([][]string, len(report.Rows))
 	for i, r := range report.Rows {
-		row := []string{strconv.Itoa(r.Target), r.Engine, r.What, bench.Figure(r.Value) + " " + r.Unit, "", "", "", "", r.Note}
+		row := []string{r.Name, r.Engine, bench.Figure(r.Value) + " " + r.Unit, "", "", "", ""}
 		if r.Limit != nil {
-			row[4], row[5] = bench.Figure(*r.Limit)+" "+r.Unit, bench.Figure(*r.Ratio)
+			row[3], row[4] = bench.Figure(*r.Limit)+" "+r.Unit, bench.Figure(*r.Ratio)
 		}
 		if r.Floor != nil {
-			row[6], row[7] = r.Sense+" "+bench.Figure(*r.Floor), map[bool]string{true: "yes", false: "NO"}[*r.OK]
+			row[5], row[6] = r.Sense+" "+bench.Figure(*r.Floor), map[bool]string{true: "yes", false: "NO"}[*r.OK]
+			floors++
+			if !*r.OK {
+				missed++
+			}
+		}
+		if verbose {
+			row = append([]string{strconv.Itoa(r.Target)}, append(row, r.What, r.Note)...)
 		}
 		rows[i] = row
 	}
-	table(w, []string{"#", "ENGINE", "WHAT", "VALUE", "LIMIT", "RATIO", "FLOOR", "OK", "NOTE"}, rows)
+	table(w, header, rows)
+	fmt.Fprintf(w, "\n%d of %d floors missed.\n", missed, floors)
 	printVerdict(w, report.Problems)
 }
 

@@ -101,6 +101,31 @@ func TestDocsSayWhatABodyIs(t *testing.T) {
 	}
 }
 
+// TestReadmeSetsItsVariables: a command that is pasted, in the order of the page, must not
+// use a variable that nothing has set.
+func TestReadmeSetsItsVariables(t *testing.T) {
+	t.Parallel()
+	set, used := map[string]bool{}, 0
+	for i, block := range strings.Split(readDoc(t, "README.md"), "```") {
+		if i%2 == 0 {
+			continue // text between blocks
+		}
+		for line := range strings.Lines(block) {
+			for _, name := range regexp.MustCompile(`\$\{?([A-Z_]+)`).FindAllStringSubmatch(line, -1) {
+				if used++; !set[name[1]] {
+					t.Errorf("README.md uses $%s, which nothing has set: %s", name[1], line)
+				}
+			}
+			if name := regexp.MustCompile(`^export ([A-Z_]+)=`).FindStringSubmatch(line); name != nil {
+				set[name[1]] = true
+			}
+		}
+	}
+	if used == 0 {
+		t.Error("README.md uses no variable: the test has tested nothing")
+	}
+}
+
 func TestUnknownSettings(t *testing.T) {
 	t.Parallel()
 	for env, known := range map[string]bool{

@@ -67,8 +67,12 @@ func (c *eraseCmd) Run(ctx context.Context, con *console) error {
 
 // unfinished is the error when the files still hold what was erased.
 func unfinished(done bool, err error) error {
-	if done || err != nil {
+	switch {
+	case done:
 		return err
+	case err != nil:
+		return fmt.Errorf("the number is erased, but the files of the database still hold it: a server that runs on this data directory finishes it, "+
+			"else mend what is wrong and run the command again (%w)", err)
 	}
 	return errors.New("the number is erased, but the log of the database still holds it, because somebody reads there: " +
 		"a server that runs on this data directory finishes it, else run the command again")

@@ -218,6 +218,9 @@ func (d *diskRun) run(t *testing.T) error {
 	}
 	group.Wait()
 	d.full += len(again)
+	if len(again) > 0 && !d.room.ends {
+		d.said(t)
+	}
 	gone := d.check(ctx, "full")
 	if err := d.room.clear(); err != nil && gone == nil {
 		return err
@@ -231,6 +234,23 @@ func (d *diskRun) run(t *testing.T) error {
 		d.pushWhenReady(t, phones)
 	}
 	return d.check(ctx, "room again")
+}
+
+// said expects that a full disk is said where operators look.
+func (d *diskRun) said(t *testing.T) {
+	t.Helper()
+	const words = "is full: writes are refused with 503 storage_unavailable"
+	for deadline := time.Now().Add(10 * time.Second); !strings.Contains(d.srv.Log(), words); {
+		if time.Now().After(deadline) {
+			d.fault("the log does not say that the disk is full")
+			return
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+	ready := get(t, d.srv.URL+"/readyz")
+	if ready["status"] != "ready" || !strings.Contains(fmt.Sprint(ready["warnings"]), words) {
+		d.fault("/readyz does not say that the disk is full: %v", ready)
+	}
 }
 
 // again starts the server again, which has ended by itself because it cannot know what is on

@@ -12,6 +12,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -57,31 +58,44 @@ func run(ctx context.Context, args []string, con *console) (code int) {
 		kong.Writers(con.out, con.err),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true, WrapUpperBound: 100}),
 		kong.Vars{"today": today()},
+		durations(),
 		kong.Exit(func(code int) { panic(helpShown(code)) }),
 	)
 	if err != nil {
 		panic(err) // the grammar itself is wrong
 	}
+	shownCode := exitOK
 	defer func() {
 		if p := recover(); p != nil {
 			shown, ok := p.(helpShown)
 			if !ok {
 				panic(p)
 			}
-			code = int(shown)
+			code = max(int(shown), shownCode)
 		}
 	}()
-	if len(args) == 0 {
+	hideDatabase(parser)
+	switch {
+	case len(args) == 0: // nothing was asked for, and nothing is done
+		con.out = con.err
+		parser.Stdout = con.err
+		shownCode = exitUsage
 		args = []string{"--help"}
+	case args[0] == "help":
+		args = append(args[1:], "--help")
+	case args[0] == "--version":
+		args[0] = "version"
 	}
 	kctx, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintf(con.err, "saaf: %v (see saaf --help)\n", err)
-		return exitUsage
+		var wrong *kong.ParseError
+		if errors.As(err, &wrong) {
+			kctx = wrong.Context
+		}
+		return misused(con, kctx, err)
 	}
 	if err := checkPlaces(kctx); err != nil {
-		fmt.Fprintf(con.err, "saaf: %v (see saaf --help)\n", err)
-		return exitUsage
+		return misused(con, kctx, err)
 	}
 	con.json = c.JSON
 	kctx.BindTo(ctx, (*context.Context)(nil))
@@ -91,14 +105,41 @@ func run(ctx context.Context, args []string, con *console) (code int) {
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
-		fmt.Fprintf(con.err, "saaf: %v (see saaf --help)\n", err)
-		return exitUsage
+		return misused(con, kctx, err)
 	case ctx.Err() != nil && errors.Is(err, context.Canceled):
 		fmt.Fprintln(con.err, "saaf: interrupted")
 		return exitFailed
 	}
 	fmt.Fprintf(con.err, "saaf: %v\n", err)
 	return exitFailed
+}
+
+// misused says what is wrong with a command line, and where the help for it is.
+func misused(con *console, kctx *kong.Context, err error) int {
+	var command strings.Builder
+	command.WriteString("saaf")
+	if kctx != nil {
+		for _, p := range kctx.Path { // as far as it was understood
+			if p.Command != nil {
+				command.WriteString(" " + p.Command.Name)
+			}
+		}
+	}
+	fmt.Fprintf(con.err, "saaf: %v (see %s --help)\n", err, command.String())
+	return exitUsage
+}
+
+// hideDatabase takes flags out of the help of commands that are for embedded stores. They
+// are still read, so that somebody who names a database is told what to do instead.
+func hideDatabase(parser *kong.Kong) {
+	for _, node := range parser.Model.Children {
+		if node.Name != "backup" && node.Name != "restore" {
+			continue
+		}
+		for _, f := range node.Flags {
+			f.Hidden = f.Hidden || strings.HasPrefix(f.Name, "database-url")
+		}
+	}
 }
 
 // helpShown ends a run whose help was asked for, in place of os.Exit.

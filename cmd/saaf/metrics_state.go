@@ -45,6 +45,8 @@ var (
 	phoneCampaignsDesc  = describe("store_phone_campaigns", "Campaigns whose phones the embedded store has in memory.")
 	phoneMemoryDesc     = describe("store_phone_memory_bytes", "Memory that the phones of campaigns take in the embedded store.")
 	logBytesDesc        = describe("store_log_bytes", "Size of the write-ahead log of the embedded store.")
+	fullDesc            = describe("store_full", "1 when writes were refused in the last 30 seconds because the disk of the store is full.")
+	fullRefusedDesc     = describe("store_full_refused_total", "Writes that were refused because the disk of the store is full.")
 	readableDesc        = describe("store_readable", "1 when the store answered while this was read.")
 	ledgerDesc          = describe("ledger_entries", "Number of the last entry of the ledger.")
 	checkpointDesc      = describe("checkpoint_age_seconds", "Time since the last signed checkpoint of the ledger.")
@@ -77,6 +79,9 @@ func (m *stateMetrics) Collect(out chan<- prometheus.Metric) {
 		gauge(phoneMemoryDesc, float64(e.PhoneMemory))
 		gauge(logBytesDesc, float64(e.LogBytes))
 	}
+	full, refused := m.server.store.Full()
+	gauge(fullDesc, oneIf(full))
+	out <- prometheus.MustNewConstMetric(fullRefusedDesc, prometheus.CounterValue, float64(refused))
 	g, err := m.count()
 	gauge(readableDesc, oneIf(err == nil))
 	if err != nil {

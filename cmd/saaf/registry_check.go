@@ -20,6 +20,7 @@ type checkRow struct {
 	Checked     bool               `json:"dnd_checked"`
 	Clean       bool               `json:"dnd_clean"`
 	Reason      string             `json:"reason"`
+	Detail      string             `json:"detail,omitempty"`     // what is wrong with a number that cannot be read
 	Categories  *dnd.Categories    `json:"categories,omitempty"` // of a partial block, for the record: it blocks all the same
 	Suppression saaf.SuppressionID `json:"suppression,omitzero"` // the opt-out that blocks
 	Snapshot    saaf.SnapshotID    `json:"snapshot,omitzero"`
@@ -97,7 +98,7 @@ func checkPhone(view *dnd.View, sent string, now time.Time) (row checkRow, p saa
 	row.Phone = sent
 	p, reason := saaf.PhonePolicy{FixedLines: true}.Parse(sent)
 	if reason != saaf.ReasonNone {
-		row.Reason = string(reason)
+		row.Reason, row.Detail = string(reason), reason.Message()
 		return row, 0
 	}
 	verdict := view.Check(p, now)
@@ -131,6 +132,9 @@ func printChecks(w io.Writer, rows []checkRow) {
 			verdict = "blocked"
 		}
 		reason := r.Reason
+		if r.Detail != "" {
+			reason += ": " + r.Detail
+		}
 		if r.Categories != nil {
 			reason += " (categories " + r.Categories.String() + ")"
 		}

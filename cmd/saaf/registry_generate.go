@@ -4,8 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"strconv"
-	"strings"
 	"time"
 
 	"saaf/dnd"
@@ -36,17 +34,11 @@ type count int64
 
 // UnmarshalText reads 300000000, 300M or 500k.
 func (c *count) UnmarshalText(text []byte) error {
-	digits, unit := string(text), int64(1)
-	if d, ok := strings.CutSuffix(digits, "M"); ok {
-		digits, unit = d, 1e6
-	} else if d, ok := strings.CutSuffix(digits, "k"); ok {
-		digits, unit = d, 1e3
-	}
-	n, err := strconv.ParseInt(digits, 10, 64)
-	if err != nil || n < 0 || n > 1e12 {
+	n, ok := quantity(string(text), 1e12)
+	if !ok {
 		return fmt.Errorf("%q is no count of rows: write it as 300000, 300k or 300M", text)
 	}
-	*c = count(n * unit)
+	*c = count(n)
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strconv"
 	"strings"
 	"testing"
@@ -109,6 +110,8 @@ func runScripts(t *testing.T, dir string, engine pgtest.Engine) {
 			"rows":  cmdRows,
 			"sql":   cmdSQL,
 
+			"logged": cmdLogged,
+
 			"database": cmdDatabase,
 		},
 	})
@@ -169,6 +172,19 @@ func cmdHalt(ts *testscript.TestScript, _ bool, args []string) {
 		return
 	}
 	ts.Check(s.Stop())
+}
+
+// cmdLogged: logged PATTERN expects a line in the log of the server, which may have ended;
+// ! logged PATTERN expects none.
+func cmdLogged(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 1 {
+		ts.Fatalf("usage: logged PATTERN")
+	}
+	pattern, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	if pattern.MatchString(scriptOf(ts).server.Log()) == neg {
+		ts.Fatalf("the log has it: %v", !neg)
+	}
 }
 
 // cmdAPI: api METHOD PATH [BODY] STATUS calls the server with $KEY, expects the

@@ -22,11 +22,11 @@ type serveCmd struct {
 	dataFlags
 	Listen          string        `default:"127.0.0.1:8080" env:"SAAF_LISTEN" placeholder:"ADDRESS" help:"Address to listen on (${default})."`
 	AllowFixedLines bool          `env:"SAAF_ALLOW_FIXED_LINES" help:"Also accept fixed lines that start with 1 to 5 (Delhi 011, Mumbai 022, ...)."`
-	RegistryMaxAge  time.Duration `default:"168h" env:"SAAF_REGISTRY_MAX_AGE" placeholder:"DURATION" help:"Age from which the registry no longer answers; at most 168h, 7 days (${default})."`
+	RegistryMaxAge  time.Duration `default:"168h" env:"SAAF_REGISTRY_MAX_AGE" placeholder:"DURATION" help:"Age from which the registry no longer answers, as 5d or 36h; at most 7d (${default})."`
 	ScrubberConfig  string        `env:"SAAF_SCRUBBER_CONFIG" type:"path" placeholder:"FILE" help:"Configuration of an outside checker that is asked over HTTP, beside the registry or instead of it."`
-	MaxBody         int64         `default:"16777216" env:"SAAF_MAX_BODY" placeholder:"BYTES" help:"Largest request body (${default})."`
-	Uniqueness      string        `default:"blocks" enum:"blocks,index" env:"SAAF_UNIQUENESS" help:"How the embedded store keeps a phone once in a campaign: blocks, whose cost stays the same, or index, a unique index, which they are compared with. A store is changed over when it is started (${default})."`
-	PhoneMemory     int64         `default:"536870912" env:"SAAF_PHONE_MEMORY" placeholder:"BYTES" help:"Memory for the phones of campaigns in the embedded store, 10 to 12 bytes a lead; those that were not pushed to for the longest time are dropped, and read again when leads come in (${default})."`
+	MaxBody         size          `default:"16777216" env:"SAAF_MAX_BODY" placeholder:"BYTES" help:"Largest request body, in bytes or as 16M (${default})."`
+	Uniqueness      string        `default:"blocks" enum:"blocks,index" env:"SAAF_UNIQUENESS" help:"How the embedded store keeps a phone once in a campaign: blocks, whose cost stays the same, or index, a unique index, which they are compared with. A store is changed over when it is started, in one transaction, and the server listens when that is done: for each million leads some 10 seconds to blocks, and 30 to the index (${default})."`
+	PhoneMemory     size          `default:"536870912" env:"SAAF_PHONE_MEMORY" placeholder:"BYTES" help:"Memory for the phones of campaigns in the embedded store, in bytes or as 512M, 10 to 12 bytes a lead; those that were not pushed to for the longest time are dropped, and read again when leads come in (${default})."`
 	LogFormat       string        `default:"text" enum:"text,json" env:"SAAF_LOG_FORMAT" help:"Log as text or json, on standard error (${default})."`
 	LogLevel        string        `default:"info" enum:"debug,info,warn,error" env:"SAAF_LOG_LEVEL" help:"debug, info, warn or error (${default})."`
 }
@@ -64,9 +64,9 @@ func (c *serveCmd) Run(ctx context.Context, con *console) error {
 		return err
 	}
 	srv, err := startServer(ctx, serverConfig{
-		DataDir: c.DataDir, Database: db, Listen: c.Listen, Log: log, MaxBody: c.MaxBody,
+		DataDir: c.DataDir, Database: db, Listen: c.Listen, Log: log, MaxBody: int64(c.MaxBody),
 		Uniqueness:     store.Uniqueness(c.Uniqueness),
-		PhoneMemory:    c.PhoneMemory,
+		PhoneMemory:    int64(c.PhoneMemory),
 		Policy:         saaf.PhonePolicy{FixedLines: c.AllowFixedLines},
 		RegistryMaxAge: c.RegistryMaxAge,
 		Program:        program,

@@ -95,7 +95,10 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 		return nil, fmt.Errorf("%w: choose another address with --listen", err)
 	}
 	open := store.Config{Dir: cfg.DataDir, URL: cfg.Database.url, Secrets: cfg.Database.secrets, WriteBack: true,
-		Uniqueness: cfg.Uniqueness, PhoneMemory: cfg.PhoneMemory}
+		Uniqueness: cfg.Uniqueness, PhoneMemory: cfg.PhoneMemory,
+		ChangingOver: func(to store.Uniqueness, leads int64) {
+			cfg.Log.Info("changing over how phones are kept once, in one transaction; the server listens when that is done", "to", string(to), "leads", leads)
+		}}
 	opened := saying(func() {
 		cfg.Log.Info("waiting for the store to open; a database that does not answer is given up", "after", store.ConnectLimit(open))
 	})
@@ -111,7 +114,7 @@ func startServer(ctx context.Context, cfg serverConfig) (_ *server, err error) {
 	counted.registry.MustRegister(&stateMetrics{server: s})
 	handler := api.New(api.Config{
 		Metrics: counted.handler(cfg.Log), Observe: counted.observe,
-		Store: s.store, Auth: s.auth, Scrub: s.scrub, Log: cfg.Log, MaxBody: cfg.MaxBody, Ready: s.notReady,
+		Store: s.store, Auth: s.auth, Scrub: s.scrub, Log: cfg.Log, MaxBody: cfg.MaxBody, Ready: s.notReady, Warnings: s.warnings,
 		Intake: intake.NewService(s.store, registry, cfg.Source, cfg.Policy),
 	}).Handler()
 	s.http = &http.Server{
@@ -264,12 +267,14 @@ func (s *server) watch(ctx context.Context) error {
 	tick := time.NewTicker(watchEvery)
 	defer tick.Stop()
 	lastBeat := time.Now()
+	var disk diskWatch
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
+		disk.look(s, time.Now())
 		changed, err := s.take(ctx)
 		changed = s.look(time.Since(lastBeat)) || changed
 		sick := s.notReady() != nil

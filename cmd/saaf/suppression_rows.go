@@ -180,7 +180,7 @@ func (r *suppressionRows) row(line []byte) (n store.NewSuppression, err error) {
 		case phoneColumn:
 			p, reason := saaf.PhonePolicy{FixedLines: true}.Parse(text)
 			if reason != saaf.ReasonNone {
-				return n, fmt.Errorf("the phone cannot be read: %s", reason)
+				return n, fmt.Errorf("the phone cannot be read (%s): %s", reason, reason.Message())
 			}
 			n.Phone = p
 		case reasonColumn:

@@ -46,9 +46,15 @@ const startLimit = 30 * time.Second
 // Start runs saaf serve with a free port on the data directory and returns when
 // it listens. The environment is that of the test without settings of saaf.
 func Start(bin, dataDir string, args ...string) (*Server, error) {
+	return StartAs(nil, bin, dataDir, args...)
+}
+
+// StartAs is [Start] of a server that runs as another user; nil is this one.
+func StartAs(user *syscall.Credential, bin, dataDir string, args ...string) (*Server, error) {
 	s := &Server{log: new(lockedBuffer), exited: make(chan error, 1)}
 	s.cmd = exec.Command(bin, append([]string{"--json", "serve", "--data-dir", dataDir, "--listen", "127.0.0.1:0"}, args...)...)
 	s.cmd.Env = Environ()
+	s.cmd.SysProcAttr = &syscall.SysProcAttr{Credential: user}
 	s.cmd.Stderr = s.log
 	out, err := s.cmd.StdoutPipe()
 	if err != nil {
