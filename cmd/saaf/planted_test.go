@@ -28,7 +28,7 @@ var planted = []struct {
 		name: "answered before the commit",
 		changes: []change{
 			{"store/writer.go", "\tif err = w.link.commit(); err == nil {", "\tfor i, j := range group {\n\t\tif j.adds != nil {\n\t\t\tj.done <- errs[i]\n\t\t}\n\t}\n\tif err = w.link.commit(); err == nil {", 1},
-			{"store/writer.go", "errs[i] = errUnknown\n\t\t\t}\n\t\t\tj.done <- errs[i]\n", "errs[i] = errUnknown\n\t\t\t}\n\t\t\tselect {\n\t\t\tcase j.done <- errs[i]:\n\t\t\tdefault:\n\t\t\t}\n", 1},
+			{"store/writer.go", "\n\t\t\tj.done <- errs[i]\n\t\t}\n\t\treturn fatal", "\n\t\t\tselect {\n\t\t\tcase j.done <- errs[i]:\n\t\t\tdefault:\n\t\t\t}\n\t\t}\n\t\treturn fatal", 1},
 		},
 	},
 	{

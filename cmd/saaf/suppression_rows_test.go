@@ -138,7 +138,8 @@ func FuzzSuppressionRows(f *testing.F) {
 				t.Fatalf("a problem of line %d comes after line %d", p.Line, line)
 			}
 			line = p.Line
-			if saaf.MaskNumbers(p.Problem) != p.Problem {
+			said := strings.ReplaceAll(p.Problem, saaf.ReasonLength.Message(), "") // which has an example
+			if saaf.MaskNumbers(said) != said {
 				t.Fatalf("the problem shows a number: %s", p.Problem)
 			}
 		}
